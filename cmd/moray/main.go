@@ -1,0 +1,62 @@
+// Command moray is the server and its tools. There is one file a subcommand.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// A second signal finds the default action: it ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run carries out one command line and returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := command()
+	root.SetArgs(withServe(args))
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(stderr, "moray: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// withServe adds the word serve where it was left out: the original was started with options alone.
+func withServe(args []string) []string {
+	if len(args) == 0 || !strings.HasPrefix(args[0], "-") {
+		return args
+	}
+	switch args[0] {
+	case "-h", "--help", "--version":
+		return args
+	}
+	return append([]string{"serve"}, args...)
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "moray",
+		Short: "A JSON key-value and search server over PostgreSQL",
+		Long: `moray stores JSON objects in buckets over PostgreSQL and finds them by their fields.
+It speaks the node-fast protocol: clients of Joyent's Moray work with it as they are.`,
+		Example: `  moray dev                    a server with a PostgreSQL of its own, for trying things out
+  moray serve -f config.json   a server as configured`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.AddCommand(serveCommand(), devCommand(), initCommand())
+	return root
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kaizengarden/moray/core/bunyan"
+	"github.com/kaizengarden/moray/core/config"
+	"github.com/kaizengarden/moray/core/server"
+)
+
+func serveCommand() *cobra.Command {
+	var file, port, monitorPort string
+	var verbose int
+	cmd := &cobra.Command{
+		Use:   "serve -f config.json [-p port] [-k port] [-v]",
+		Short: "Run a server as configured",
+		Long: `Run a server as its configuration file says. The file is JSON, in the form of the original Moray.
+
+The log goes to stderr, one JSON record a line, or to syslog. SIGTERM and SIGINT let the requests in flight finish and
+then end the server; a second one ends it at once. The word "serve" may be left out.`,
+		Example: "  moray serve -f /etc/moray/config.json -p 2021 -k 3021",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("Positional arguments found when none were expected: %s", join(args)) //nolint:staticcheck // because the text is the original's
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return errors.New("No config file specified: name it with -f") //nolint:staticcheck // because the text is the original's
+			}
+			overrides := []config.Override{config.WithVerbose(verbose)}
+			for text, with := range map[*string]func(int) config.Override{&port: config.WithPort, &monitorPort: config.WithMonitorPort} {
+				if *text == "" {
+					continue
+				}
+				n, err := config.ParsePort(*text)
+				if err != nil {
+					return err
+				}
+				overrides = append(overrides, with(n))
+			}
+			return serve(cmd.Context(), file, overrides, cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&file, "file", "f", "", "configuration `file` (JSON)")
+	flags.StringVarP(&port, "port", "p", "", "RPC `port`, instead of the file's")
+	flags.StringVarP(&monitorPort, "monitor-port", "k", "", "monitor `port`, instead of the file's")
+	flags.CountVarP(&verbose, "verbose", "v", "log more; may be repeated")
+	return cmd
+}
+
+func serve(ctx context.Context, file string, overrides []config.Override, stderr io.Writer) error {
+	c, warnings, err := config.Load(file, overrides...)
+	if err != nil {
+		return err
+	}
+	logger, stopLog, err := newLog(ctx, c.Log, stderr)
+	if err != nil {
+		return err
+	}
+	defer stopLog()
+	for _, w := range warnings {
+		logger.Warn(w)
+	}
+	s, err := server.New(c, server.Options{Log: logger})
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// newLog makes the log that a configuration asks for. stop sends what is left of it.
+func newLog(ctx context.Context, c config.Log, stderr io.Writer) (log *slog.Logger, stop func(), err error) {
+	level := slog.LevelInfo
+	for _, text := range []string{os.Getenv("LOG_LEVEL"), c.Level} {
+		if text == "" {
+			continue
+		}
+		if level, err = bunyan.ParseLevel(text); err != nil {
+			return nil, nil, err
+		}
+	}
+	level = bunyan.More(level, c.Verbose)
+	options := bunyan.Options{Name: "moray", Level: level, Source: c.Verbose > 0 && level <= slog.LevelDebug}
+	if c.Syslog == nil {
+		return slog.New(bunyan.NewHandler(bunyan.Lines(stderr), options)), func() {}, nil
+	}
+	sink := bunyan.NewSyslog(syslogOptions(*c.Syslog))
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- sink.Run(run) }()
+	return slog.New(bunyan.NewHandler(sink, options)), func() {
+		cancel()
+		if err := <-ended; err != nil {
+			fmt.Fprintf(stderr, "moray: syslog: %v\n", err)
+		}
+	}, nil
+}
+
+func syslogOptions(c config.Syslog) bunyan.SyslogOptions {
+	o := bunyan.SyslogOptions{
+		Network: c.Type, Address: net.JoinHostPort(c.Host, strconv.Itoa(c.Port)),
+		Facility: bunyan.Facility(c.Facility), Name: "moray",
+	}
+	if c.Type == "sys" {
+		o.Network, o.Address = "unixgram", "/dev/log"
+	}
+	return o
+}

@@ -1,0 +1,300 @@
+package config_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kaizengarden/moray/core/config"
+)
+
+func load(t *testing.T, path string, overrides ...config.Override) (*config.Config, []string) {
+	t.Helper()
+	c, warnings, err := config.Load(path, overrides...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, warnings
+}
+
+// defaults are those of the original where it has them.
+func defaults() *config.Config {
+	return &config.Config{
+		BindIP:      "0.0.0.0",
+		Port:        2020,
+		MonitorPort: 3020,
+		Pool: config.Pool{
+			ConnectTimeout:      time.Second,
+			CheckInterval:       time.Minute,
+			MaxConnections:      5,
+			MinSpareConnections: 5,
+			MaxQueueLength:      2000,
+			TargetClaimDelay:    500 * time.Millisecond,
+		},
+		Fast:  config.Fast{MaxFrameBytes: 64 << 20, MaxInFlight: 4096, WriteTimeout: 30 * time.Second, UnsentBytes: 1 << 20},
+		Grace: 10 * time.Second,
+	}
+}
+
+func TestLoadStandalone(t *testing.T) {
+	t.Parallel()
+	want := defaults()
+	want.BindIP = "127.0.0.1"
+	want.ServerUUID, want.Datacenter = "dev-host", "dev"
+	want.Log.Level = "info"
+	want.Standalone = &config.URL{Host: "127.0.0.1", Port: 5432, User: "moray", Database: "moray"}
+	want.Pool.ConnectTimeout = 3 * time.Second
+	want.Pool.CheckInterval = 30 * time.Second
+	want.Pool.MaxConnections, want.Pool.MinSpareConnections = 15, 15
+
+	got, warnings := load(t, "testdata/standalone.json")
+	if diff := cmp.Diff(want, got); diff != "" || len(warnings) > 0 {
+		t.Errorf("warnings %q, configuration (-want +got):\n%s", warnings, diff)
+	}
+}
+
+func TestLoadManatee(t *testing.T) {
+	want := defaults()
+	want.ServerUUID, want.Datacenter = "00000000-0000-4000-8000-000000000001", "region-1"
+	want.ServiceName = "1.moray.region.example.com"
+	want.Log = config.Log{Level: "info", Syslog: &config.Syslog{Type: "udp", Facility: "local0", Host: "127.0.0.1", Port: 514}}
+	want.Manatee = &config.Manatee{
+		Path:           "/manatee/1.moray.region.example.com",
+		Servers:        []string{"10.0.0.1:2181", "10.0.0.2:2181", "10.0.0.3:2181"},
+		SessionTimeout: time.Minute,
+		SpinDelay:      time.Second,
+		Retries:        2,
+		User:           "moray",
+	}
+	want.Pool.ConnectTimeout = 4 * time.Second
+	want.Pool.CheckInterval = 90 * time.Second
+	want.Pool.MaxConnections, want.Pool.MinSpareConnections = 16, 16
+
+	for _, name := range []string{"", "other"} {
+		t.Setenv("MORAY_DB_NAME", name)
+		want.Manatee.Database = name
+		if name == "" {
+			want.Manatee.Database = "moray"
+		}
+		got, warnings := load(t, "testdata/manatee.json")
+		if diff := cmp.Diff(want, got); diff != "" || len(warnings) > 0 {
+			t.Errorf("MORAY_DB_NAME=%s: warnings %q, configuration (-want +got):\n%s", name, warnings, diff)
+		}
+	}
+}
+
+func TestLoadEverything(t *testing.T) {
+	t.Parallel()
+	want := &config.Config{
+		BindIP:      "::1",
+		ServerUUID:  "u",
+		Datacenter:  "d",
+		ServiceName: "s",
+		Log:         config.Log{Level: "warn", Syslog: &config.Syslog{Type: "tcp", Facility: "local7", Host: "loghost", Port: 10514}},
+		Standalone:  &config.URL{SocketDir: "/run/pg", Database: "moray", Ignored: []string{"timezone"}},
+		Pool: config.Pool{
+			ConnectTimeout:      10 * time.Second,
+			MaxConnections:      16,
+			MinSpareConnections: 4,
+			MaxQueueLength:      100,
+			TargetClaimDelay:    time.Millisecond,
+			QueryTimeout:        2500 * time.Millisecond,
+		},
+		Fast:  config.Fast{MaxFrameBytes: 1 << 20, MaxInFlight: 64, WriteTimeout: 5 * time.Second, UnsentBytes: 1 << 16},
+		Grace: 1500 * time.Millisecond,
+	}
+	got, warnings := load(t, "testdata/everything.json")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+	wantWarnings := []string{
+		"config.audit is ignored",
+		"config.cache is ignored",
+		"config.manatee is ignored because config.standalone is there",
+		"config.standalone.pg.maxIdleTime is ignored",
+		`config.standalone.url: the parameter "timezone" is ignored`,
+		"config.fast.maxInFlight is below pg.maxQueueLength + pg.maxConnections (116): one client is held back before the queue is full",
+	}
+	if diff := cmp.Diff(wantWarnings, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// minimal is a small valid file with more members put in front of the others.
+func minimal(more string) string {
+	if more != "" {
+		more += ","
+	}
+	return `{` + more + `"bunyan":{},"server_uuid":"u","datacenter":"d","standalone":{"url":"tcp://h/d","pg":{}}}`
+}
+
+func parse(t *testing.T, text string, overrides ...config.Override) *config.Config {
+	t.Helper()
+	c, _, err := config.Parse("c.json", []byte(text), overrides...)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return c
+}
+
+func TestOverrides(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(minimal(`"port":1,"monitorPort":2`), `"bunyan":{}`, `"bunyan":{"level":"error","syslog":{"type":"x","facility":"y"}}`, 1)
+
+	c := parse(t, text, config.WithVerbose(0))
+	wantLog := config.Log{Level: "error", Syslog: &config.Syslog{Type: "udp", Facility: "y", Host: "127.0.0.1", Port: 514}}
+	if diff := cmp.Diff(wantLog, c.Log); diff != "" || c.Port != 1 || c.MonitorPort != 2 {
+		t.Errorf("without overrides: ports %d, %d, log (-want +got):\n%s", c.Port, c.MonitorPort, diff)
+	}
+	c = parse(t, text, config.WithPort(10), config.WithMonitorPort(11), config.WithVerbose(2), config.WithPort(12))
+	if diff := cmp.Diff(config.Log{Verbose: 2}, c.Log); diff != "" || c.Port != 12 || c.MonitorPort != 11 {
+		t.Errorf("with overrides: ports %d, %d, log (-want +got):\n%s", c.Port, c.MonitorPort, diff)
+	}
+	// What the command line replaces is not checked, but bunyan must be there.
+	c = parse(t, strings.Replace(minimal(`"port":"x"`), `{}`, `{"level":"x"}`, 1), config.WithPort(10), config.WithVerbose(1))
+	if c.Port != 10 || c.Log.Verbose != 1 {
+		t.Errorf("port %d, log %+v, want 10 and 1", c.Port, c.Log)
+	}
+}
+
+func TestDerivedDefaults(t *testing.T) {
+	t.Parallel()
+	pg := func(text string) *config.Config {
+		return parse(t, strings.Replace(minimal(""), `"pg":{}`, `"pg":`+text, 1))
+	}
+	if got := pg(`{"maxConnections":3,"minSpareConnections":9}`).Pool.MinSpareConnections; got != 3 {
+		t.Errorf("minSpareConnections above maxConnections is %d, want 3", got)
+	}
+	if got := pg(`{"maxConnections":3,"minSpareConnections":0}`).Pool.MinSpareConnections; got != 0 {
+		t.Errorf("minSpareConnections is %d, want 0", got)
+	}
+	if got := pg(`{"maxQueueLength":9000}`).Fast.MaxInFlight; got != 9006 {
+		t.Errorf("maxInFlight beside a queue of 9000 and 5 connections is %d, want 9006", got)
+	}
+	if got := pg(`{"maxQueueLength":0}`).Fast.MaxInFlight; got != 4096 {
+		t.Errorf("maxInFlight beside a queue without bound is %d, want 4096", got)
+	}
+	for level, want := range map[string]string{`"Trace"`: "trace", "20": "20", "35": "35"} {
+		if got := parse(t, strings.Replace(minimal(""), `{}`, `{"level":`+level+`}`, 1)).Log.Level; got != want {
+			t.Errorf("level %s is %q, want %q", level, got, want)
+		}
+	}
+}
+
+func TestServersOfZooKeeper(t *testing.T) {
+	t.Parallel()
+	for connStr, want := range map[string][]string{
+		"a":                        {"a:2181"},
+		"a:1, b ,10.0.0.1:3":       {"a:1", "b:2181", "10.0.0.1:3"},
+		"[::1]:2182,[fe80::1],::2": {"[::1]:2182", "[fe80::1]:2181", "[::2]:2181"},
+		"a,":                       nil,
+		"a:0":                      nil,
+		"a:b":                      nil,
+		"a:1:2":                    nil,
+		"a:1/chroot":               nil,
+		":2181":                    nil,
+	} {
+		text := `{"bunyan":{},"server_uuid":"u","datacenter":"d","manatee":{"pg":{},"manatee":{"path":"/p","zk":{"connStr":"` + connStr + `"}}}}`
+		c, _, err := config.Parse("c.json", []byte(text))
+		if want == nil {
+			if wantErr := "InvalidMorayConfigError: config.manatee.manatee.zk.connStr should be a list host:port,host:port"; err == nil || err.Error() != wantErr {
+				t.Errorf("%s: got %v, want %s", connStr, err, wantErr)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", connStr, err)
+			continue
+		}
+		if diff := cmp.Diff(want, c.Manatee.Servers); diff != "" {
+			t.Errorf("%s: servers (-want +got):\n%s", connStr, diff)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing.json")
+	_, _, err := config.Load(missing)
+	if want := "Unable to parse configuration file " + missing + ": no such file or directory"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v is not ErrNotExist", err)
+	}
+	for text, want := range map[string]string{
+		"":                        "line 1, column 0: unexpected end of JSON input",
+		"{\n  \"port\": 2020,\n}": "line 3, column 1: invalid character '}' looking for beginning of object key string",
+		"{} {}":                   "line 1, column 4: invalid character '{' after top-level value",
+		"[1e999]":                 "json: cannot unmarshal number 1e999 into Go value of type float64",
+	} {
+		want = "Unable to parse configuration file dir/c.json: " + want
+		if _, _, err := config.Parse("dir/c.json", []byte(text)); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestParsePort(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"1":                       "",
+		"65535":                   "",
+		"abc":                     `Invalid port 'abc': invalid number: "abc"`,
+		"":                        `Invalid port '': invalid number: ""`,
+		"20x":                     `Invalid port '20x': invalid number: "20x"`,
+		"0":                       "Invalid port 0: should be in range 1-65535",
+		"99999":                   "Invalid port 99999: should be in range 1-65535",
+		"-1":                      "Invalid port -1: should be in range 1-65535",
+		"99999999999999999999999": "Invalid port 99999999999999999999999: should be in range 1-65535",
+	} {
+		port, err := config.ParsePort(text)
+		if got := errorText(err); got != want || err == nil && (port < 1 || port > 65535) {
+			t.Errorf("ParsePort(%q) = %d, %q, want %q", text, port, got, want)
+		}
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func FuzzParse(f *testing.F) {
+	for _, path := range []string{"standalone", "manatee", "everything"} {
+		text, err := os.ReadFile("testdata/" + path + ".json")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add([]byte(minimal("")))
+	f.Add([]byte(`[{"port":null}]`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, _, err := config.Parse("c.json", text)
+		if err != nil {
+			var parse *config.ParseError
+			var invalid *config.InvalidError
+			if !errors.As(err, &parse) && (!errors.As(err, &invalid) || len(invalid.Problems) == 0) {
+				t.Errorf("%s: unexpected error %#v", text, err)
+			}
+			return
+		}
+		if (c.Standalone == nil) == (c.Manatee == nil) {
+			t.Errorf("%s: not exactly one of standalone and manatee: %+v", text, c)
+		}
+		p := c.Pool
+		if c.Port < 0 || c.Port > 65535 || p.ConnectTimeout <= 0 || p.ConnectTimeout > 10*time.Second || p.TargetClaimDelay <= 0 ||
+			p.MaxConnections < 1 || p.MinSpareConnections > p.MaxConnections || c.Fast.MaxInFlight < 1 || c.Grace <= 0 {
+			t.Errorf("%s: a value is out of range: %+v", text, c)
+		}
+	})
+}

@@ -1,0 +1,115 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"github.com/kaizengarden/moray/schemas"
+)
+
+// object is a JSON object as encoding/json decodes it.
+type object = map[string]any
+
+// draft is a configuration that is not checked yet.
+type draft struct {
+	root     any
+	verbose  int
+	warnings []string
+}
+
+func (d *draft) warn(format string, args ...any) {
+	d.warnings = append(d.warnings, fmt.Sprintf(format, args...))
+}
+
+// decode returns the value that text, which is JSON, stands for.
+func decode(text []byte) (any, error) {
+	var root any
+	err := json.Unmarshal(text, &root)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		before := text[:min(int(syntax.Offset), len(text))]
+		line := 1 + bytes.Count(before, []byte("\n"))
+		return nil, fmt.Errorf("line %d, column %d: %w", line, len(before)-1-bytes.LastIndexByte(before, '\n'), err)
+	}
+	return root, err
+}
+
+// serverSchema is the compiled [schemas.Server].
+var serverSchema = sync.OnceValue(func() *jsonschema.Schema {
+	const url = "https://github.com/kaizengarden/moray/schemas/server.json"
+	c := jsonschema.NewCompiler()
+	c.ExtractAnnotations = true
+	if err := c.AddResource(url, strings.NewReader(schemas.Server)); err != nil {
+		panic("config: the embedded schema is broken: " + err.Error())
+	}
+	return c.MustCompile(url)
+})
+
+// resolve returns the schema that s refers to, or s.
+func resolve(s *jsonschema.Schema) *jsonschema.Schema {
+	for s.Ref != nil {
+		s = s.Ref
+	}
+	return s
+}
+
+// complete brings the draft into the form that the schema describes: names of levels in lower case, one place for the
+// database, defaults filled in.
+func (d *draft) complete() {
+	root, ok := d.root.(object)
+	if !ok {
+		return
+	}
+	if bunyan, ok := root["bunyan"].(object); ok {
+		if level, ok := bunyan["level"].(string); ok {
+			bunyan["level"] = strings.ToLower(level)
+		}
+	}
+	if root["standalone"] != nil && root["manatee"] != nil {
+		delete(root, "manatee") // not checked either, as the original checks little of it
+		d.warn("config.manatee is ignored because config.standalone is there")
+	}
+	d.fill("config", serverSchema(), root)
+	sort.Strings(d.warnings)
+}
+
+// fill adds the defaults of s to o, which stands at path, and warns of members that have no effect.
+func (d *draft) fill(path string, s *jsonschema.Schema, o object) {
+	for name, property := range s.Properties {
+		property = resolve(property)
+		value, present := o[name]
+		switch {
+		case present && property.Deprecated:
+			d.warn("%s.%s is ignored", path, name)
+		case !present && property.Default != nil:
+			value = newDefault(property)
+			o[name] = value
+		}
+		if inner, ok := value.(object); ok {
+			d.fill(path+"."+name, property, inner)
+		}
+	}
+}
+
+// newDefault returns the default of s as encoding/json would have decoded it.
+func newDefault(s *jsonschema.Schema) any {
+	switch v := s.Default.(type) {
+	case json.Number:
+		f, err := v.Float64()
+		if err != nil {
+			panic("config: the embedded schema is broken: " + err.Error())
+		}
+		return f
+	case object: // filled in later, so it must not be shared
+		return object{}
+	default:
+		return v
+	}
+}

@@ -1,0 +1,124 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"math/big"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+)
+
+// problems returns what the schema finds wrong, in the words of the original's validator: config<path> <problem>. What a
+// section lacks comes first, then what it has too much, then its members in the order of their names.
+func (d *draft) problems() []string {
+	err := serverSchema().Validate(d.root)
+	if err == nil {
+		return nil
+	}
+	var all []problem
+	d.collect(err.(*jsonschema.ValidationError), &all) // the only kind for a value of encoding/json and a schema without loops
+	slices.SortFunc(all, problem.compare)
+	texts := make([]string, len(all))
+	for i, p := range all {
+		texts[i] = p.path + " " + p.text
+	}
+	return texts
+}
+
+type problem struct {
+	path string // config.standalone.url
+	rank int
+	text string
+}
+
+func (p problem) compare(q problem) int {
+	if c := strings.Compare(p.path, q.path); c != 0 {
+		return c
+	}
+	if p.rank != q.rank {
+		return p.rank - q.rank
+	}
+	return strings.Compare(p.text, q.text)
+}
+
+// collect appends the problems at the leaves of v. The alternatives of an anyOf are one problem.
+func (d *draft) collect(v *jsonschema.ValidationError, all *[]problem) {
+	keyword := path.Base(v.KeywordLocation)
+	if len(v.Causes) > 0 && keyword != "anyOf" {
+		for _, cause := range v.Causes {
+			d.collect(cause, all)
+		}
+		return
+	}
+	rank := slices.Index([]string{"required", "anyOf", "additionalProperties"}, keyword)
+	if rank < 0 {
+		rank = 3
+	}
+	s, value := d.at(v.InstanceLocation)
+	for _, text := range describe(s, keyword, value) {
+		*all = append(*all, problem{"config" + strings.ReplaceAll(v.InstanceLocation, "/", "."), rank, text})
+	}
+}
+
+// at returns the value at the place that a JSON pointer names, and its schema. Only members that the schema knows are ever
+// named, and their names need no escapes.
+func (d *draft) at(pointer string) (*jsonschema.Schema, any) {
+	s, value := serverSchema(), d.root
+	for _, name := range strings.Split(pointer, "/")[1:] {
+		s = resolve(s.Properties[name])
+		o, _ := value.(object)
+		value = o[name]
+	}
+	return s, value
+}
+
+// describe says how value breaks keyword of s. There is one text for each name that is missing or unknown.
+func describe(s *jsonschema.Schema, keyword string, value any) []string {
+	o, _ := value.(object)
+	var texts []string
+	say := func(format string, args ...any) { texts = append(texts, fmt.Sprintf(format, args...)) }
+	switch keyword {
+	case "type":
+		say("should be %s", strings.Join(s.Types, ","))
+	case "required":
+		for _, name := range s.Required {
+			if _, ok := o[name]; !ok {
+				say("should have required property '%s'", name)
+			}
+		}
+	case "anyOf":
+		var names []string
+		for _, alternative := range s.AnyOf {
+			names = append(names, alternative.Required...)
+		}
+		say("should have required property '%s'", strings.Join(names, "' or '"))
+	case "additionalProperties":
+		for _, name := range slices.Sorted(maps.Keys(o)) {
+			if s.Properties[name] == nil {
+				say("should NOT have additional properties (%s)", unknown(name, maps.Keys(s.Properties)))
+			}
+		}
+	case "minimum":
+		say("should be >= %s", s.Minimum.RatString())
+	case "exclusiveMinimum":
+		if f, _ := value.(float64); s.Minimum == nil || s.Minimum.Cmp(new(big.Rat).SetFloat64(f)) <= 0 { // else said already
+			say("should be > %s", s.ExclusiveMinimum.RatString())
+		}
+	case "maximum":
+		say("should be <= %s", s.Maximum.RatString())
+	case "minLength":
+		say("should NOT be shorter than %d characters", s.MinLength)
+	case "pattern":
+		if s.Title != "" {
+			say("should match pattern \"%s\" (unknown %s: %q)", s.Pattern, s.Title, value)
+			break
+		}
+		say("should match pattern \"%s\"", s.Pattern)
+	default:
+		say("breaks the rule %s", keyword)
+	}
+	return texts
+}

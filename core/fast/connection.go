@@ -1,0 +1,332 @@
+package fast
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/kaizengarden/moray/core/jsvalue"
+)
+
+// conn is one connection of a server.
+//
+//	open ──────────────> draining ──────────────────> closed
+//	  │  end of stream,      │   all requests answered
+//	  │  or server stops     │
+//	  └──────────────────────┴──────────────────────> dead
+//	     protocol or socket error, end of the grace period
+//
+// While open it reads requests. While draining it only answers those that it has. When it is dead, what its handlers send
+// goes nowhere, and it stays in the server's list until the last of them has returned.
+type conn struct {
+	link     // its tasks are requests, writers and the timer of hold; its mu guards the fields marked with *
+	server   *Server
+	limits   Limits
+	id       uint64
+	remote   string
+	log      *slog.Logger
+	work     context.Context // of the handlers
+	accepted time.Time
+	gone     chan struct{} // * closed by endInput
+
+	pending  map[uint32]*Request // *
+	inFlight int                 // * pending requests that do not stand
+	held     int                 // * bytes of the payloads of pending requests
+	stats    Stats               // * of this connection
+	draining bool                // * gone is closed
+	stopped  bool                // * by the server: reads fail
+	hold     *time.Timer         // * lets values leave that were held back
+	holding  bool                // * hold is running
+}
+
+// holdTime and flushSize bound how long and how many values are held back for the end of the answer.
+const (
+	holdTime  = 5 * time.Millisecond
+	flushSize = 16 << 10
+)
+
+// run serves the connection to its end.
+func (c *conn) run() {
+	c.log.Info("connection received")
+	err := c.read()
+
+	c.mu.Lock()
+	if err != nil {
+		c.fail(err) // first, so that no answer leaves any more
+	}
+	c.endInput()
+	drained := c.err == nil && len(c.pending) > 0
+	for c.err == nil && (len(c.pending) > 0 || c.waiting() > 0) {
+		c.changed.Wait()
+	}
+	err = c.err
+	linger := err == nil && c.stopped
+	c.mu.Unlock()
+
+	switch {
+	case err != nil:
+		c.report(err)
+	case drained:
+		c.log.Info("removing drained connection")
+	}
+	if linger {
+		c.linger()
+	}
+	c.drop(net.ErrClosed)
+	c.tasks.Wait()
+}
+
+// endInput notes that no more requests come. mu is held.
+func (c *conn) endInput() {
+	if !c.draining {
+		c.draining = true
+		close(c.gone)
+	}
+}
+
+// drop ends the connection, for the reason err unless there was one before. Its requests run on, unanswered.
+func (c *conn) drop(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail(err)
+	c.endInput()
+	if c.holding && c.hold.Stop() {
+		c.holding = false
+		c.tasks.Done()
+	}
+}
+
+// report logs why the connection is dropped, and the requests that lose it.
+func (c *conn) report(err error) {
+	if broken := (*ProtocolError)(nil); errors.As(err, &broken) || errors.Is(err, errShutdown) {
+		c.log.Warn("gracefully terminating connection", "err", err)
+	} else {
+		c.log.Warn("socket error", "err", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id := range c.pending {
+		c.log.Info("disconnecting request", "msgid", id)
+	}
+}
+
+// stop makes the connection answer what it has received, and end.
+func (c *conn) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	c.endInput()
+	c.nc.SetReadDeadline(time.Unix(1, 0)) // an error means that reading has ended already
+}
+
+// lingerTime is how long a connection that the server ends waits for the client to end its side too. Closing it while
+// the client still sends would make TCP reset it, and the client could lose answers that it has not read.
+const lingerTime = time.Second
+
+func (c *conn) linger() {
+	if half, ok := c.nc.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		return
+	}
+	if c.nc.SetReadDeadline(time.Now().Add(min(lingerTime, c.limits.Grace))) == nil {
+		io.Copy(io.Discard, c.nc) // any end of it will do
+	}
+}
+
+// read takes requests until no more come. The error is nil if those received are still to be answered.
+func (c *conn) read() error {
+	d := NewDecoder(c.nc, c.limits.FrameBytes)
+	for {
+		if err := c.readMessage(d); err != nil {
+			if err == io.EOF || errors.Is(err, os.ErrDeadlineExceeded) { // only stop sets a deadline
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+func (c *conn) readMessage(d *Decoder) error {
+	var m Message
+	size, err := d.header(&m)
+	if err != nil {
+		return err
+	}
+	if err := c.awaitCapacity(size); err != nil {
+		return err
+	}
+	r := requests.Get().(*Request)
+	m.Payload = r.payload
+	if err = d.payload(&m, size); err == nil {
+		r.payload = m.Payload
+		var accepted bool
+		if accepted, err = c.accept(r, &m); accepted {
+			return nil
+		}
+	}
+	r.release()
+	return err
+}
+
+// awaitCapacity waits until the connection may take a request of size bytes. Not reading on makes the client wait.
+func (c *conn) awaitCapacity(size int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.err == nil && (c.inFlight >= c.limits.InFlight ||
+		c.inFlight > 0 && c.held+size > c.limits.InFlightBytes || c.waiting() >= c.limits.UnsentBytes) {
+		c.changed.Wait()
+	}
+	return c.err
+}
+
+// accept starts the request in m, with r for its memory. It reports false if m does not start one.
+func (c *conn) accept(r *Request, m *Message) (accepted bool, err error) {
+	e, err := m.Envelope()
+	switch {
+	case err != nil:
+		return false, err
+	case m.Status == StatusEnd:
+		return false, broken(UnexpectedStatus, "unexpected END event from client")
+	case m.Status == StatusError:
+		c.ignoreAbort(m.ID)
+		return false, nil
+	}
+	r.fill(c, m, e)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return false, c.err
+	case c.pending[m.ID] != nil:
+		return false, broken(DuplicateID, "client attempted to re-use msgid")
+	}
+	c.pending[m.ID] = r
+	c.inFlight++
+	c.held += len(r.payload)
+	c.stats.RequestsStarted++
+	c.tasks.Add(1)
+	go r.serve()
+	return true, nil
+}
+
+// ignoreAbort counts a message with which old clients asked to abort a request. The request goes on.
+func (c *conn) ignoreAbort(id uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stats.AbortsIgnored++; c.stats.AbortsIgnored == 1 { // once a connection, lest a client fills the log
+		c.log.Warn("ignoring request to abort RPC (not supported)", "msgid", id)
+	}
+}
+
+// serve answers the request.
+func (r *Request) serve() {
+	c := r.conn
+	defer c.tasks.Done()
+	err := r.handle()
+	if done := c.server.Trace; done != nil && done.RequestDone != nil {
+		done.RequestDone(r, time.Since(r.started), err)
+	}
+	c.finish(r, err)
+}
+
+// handle runs the handler. A panic of it is its error.
+func (r *Request) handle() (err error) {
+	if r.Method == "" {
+		return notWellFormed(r, r.envelope.All)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return r.conn.server.Handler.ServeFast(r.conn.work, (*sender)(r), r)
+}
+
+// finish sends the end of the answer to r and forgets r.
+func (c *conn) finish(r *Request, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.awaitRoom()
+	switch {
+	case c.err != nil:
+	case err == nil:
+		c.appendFrame(r.Version, StatusEnd, r.ID, r.Method, func(dst []byte) []byte { return append(dst, '[', ']') })
+	default:
+		answer, expected := answerOf(err)
+		if !expected {
+			c.log.Error("request failed", "msgid", r.ID, "route", r.Method, "err", err)
+		}
+		c.appendFrame(r.Version, StatusError, r.ID, r.Method, answer.appendTo)
+	}
+	delete(c.pending, r.ID)
+	if !r.standing {
+		c.inFlight--
+	}
+	c.held -= len(r.payload)
+	c.stats.RequestsCompleted++
+	if err != nil {
+		c.stats.RequestsFailed++
+	}
+	c.changed.Broadcast()
+	r.release()
+	if c.err == nil && !c.writing {
+		c.write(len(c.pending) > 0)
+	}
+}
+
+// awaitRoom waits while more than enough waits to be sent. mu is held.
+func (c *conn) awaitRoom() {
+	for c.err == nil && c.waiting() >= c.limits.UnsentBytes {
+		c.changed.Wait()
+	}
+}
+
+// sender is a Request as a Sender.
+type sender Request
+
+func (s *sender) Send(value jsvalue.Value) error {
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.awaitRoom(); c.err != nil {
+		return ErrGone
+	}
+	c.appendFrame(s.Version, StatusData, s.ID, s.Method, func(dst []byte) []byte {
+		return append(append(append(dst, '['), value...), ']')
+	})
+	switch {
+	case c.writing: // it takes the value along
+	case s.standing || len(c.out.b) >= flushSize:
+		c.startWriter()
+	default:
+		c.holdBack()
+	}
+	return nil
+}
+
+// holdBack makes sure that what was appended leaves in a while. mu is held.
+func (c *conn) holdBack() {
+	if c.holding {
+		return
+	}
+	c.holding = true
+	c.tasks.Add(1)
+	if c.hold != nil {
+		c.hold.Reset(holdTime)
+		return
+	}
+	c.hold = time.AfterFunc(holdTime, func() {
+		defer c.tasks.Done()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.holding = false
+		if !c.writing {
+			c.write(false)
+		}
+	})
+}

@@ -1,0 +1,77 @@
+package fast
+
+import (
+	"sync"
+	"time"
+
+	"github.com/kaizengarden/moray/core/jsvalue"
+)
+
+// MaxArgs is the number of arguments of a request that are looked at.
+const MaxArgs = 1024
+
+// Request is one request of a client. It is valid until the handler returns.
+type Request struct {
+	ID      uint32  // unique among the pending requests of the connection
+	Version Version // in which it came and is answered
+	Method  string  // as the client spells it; may be a method that does not exist
+	// Args are the arguments: any JSON values, null among them. Of more than [MaxArgs] the rest is cut off, which leaves
+	// more than any method takes.
+	Args []jsvalue.Value
+
+	conn     *conn
+	payload  []byte
+	envelope Envelope
+	started  time.Time
+	standing bool // guarded by conn.mu
+}
+
+// Gone returns a channel that is closed when the client has ended its side of the connection, when the connection is lost
+// or dropped, and when the server begins to shut down. An answer can still reach a client that has only ended its side.
+func (r *Request) Gone() <-chan struct{} { return r.conn.gone }
+
+// Standing says that the request may last for ever. It no longer counts against the limit of requests in flight, and its
+// values leave at once. The handler must end it when [Request.Gone] is closed.
+func (r *Request) Standing() {
+	r.conn.mu.Lock()
+	defer r.conn.mu.Unlock()
+	if !r.standing {
+		r.standing = true
+		r.conn.inFlight--
+		r.conn.changed.Broadcast()
+	}
+}
+
+// Conn returns the number of the connection: 1 and up, unique among those that are open.
+func (r *Request) Conn() uint64 { return r.conn.id }
+
+// RemoteAddr returns the client's address, as host:port for TCP.
+func (r *Request) RemoteAddr() string { return r.conn.remote }
+
+var requests = sync.Pool{New: func() any { return new(Request) }}
+
+// maxPooledPayload bounds the memory that an ended request leaves for the next one.
+const maxPooledPayload = 16 << 10
+
+// fill makes r the request in message m, whose payload becomes r's.
+func (r *Request) fill(c *conn, m *Message, e Envelope) {
+	r.ID, r.Version, r.Method = m.ID, m.Version, e.Method()
+	r.conn, r.envelope, r.started = c, e, time.Now()
+	for v := range e.D.Elements() {
+		if len(r.Args) == MaxArgs {
+			break
+		}
+		r.Args = append(r.Args, v)
+	}
+}
+
+// release gives the memory of r to later requests.
+func (r *Request) release() {
+	payload, args := r.payload, r.Args
+	if cap(payload) > maxPooledPayload {
+		payload = nil
+	}
+	clear(args)
+	*r = Request{payload: payload[:0], Args: args[:0]}
+	requests.Put(r)
+}

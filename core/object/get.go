@@ -1,0 +1,76 @@
+package object
+
+import (
+	"context"
+	"errors"
+
+	"github.com/kaizengarden/moray/core/bucket"
+	"github.com/kaizengarden/moray/core/fault"
+	"github.com/kaizengarden/moray/core/jsvalue"
+	"github.com/kaizengarden/moray/core/query"
+)
+
+// Get is a request for one object.
+type Get struct {
+	Bucket string
+	Key    string
+	Fresh  bool // load the bucket's definition anew
+	// Loaded is called once the bucket is known to exist; nil for nothing.
+	Loaded func() error
+}
+
+// Get returns the record of an object. The faults are BucketNotFound, ObjectNotFound, and Internal for a row that cannot be a
+// record.
+func (s *Service) Get(ctx context.Context, g *Get) (jsvalue.Value, error) {
+	var record jsvalue.Value
+	loaded := g.Loaded
+	err := s.withDefinition(ctx, g.Bucket, g.Fresh, func(b *bucket.Bucket) error {
+		if loaded != nil {
+			if err := loaded(); err != nil {
+				return err
+			}
+			loaded = nil
+		}
+		record = nil
+		var failed error
+		err := s.Store.Do(ctx, query.For(b).Get(g.Key), func(r Row) error {
+			record, failed = appendRecord(nil, b, r)
+			return nil
+		})
+		switch {
+		case err != nil:
+			return err
+		case failed != nil:
+			return conversionFailed(failed)
+		case record == nil:
+			return notFound(b, g.Key)
+		}
+		return nil
+	})
+	return record, err
+}
+
+// withDefinition runs an operation that only reads, once more with a fresh definition if the first one turns out not to fit
+// the table.
+func (s *Service) withDefinition(ctx context.Context, name string, fresh bool, fn func(*bucket.Bucket) error) error {
+	b, err := s.Buckets.Get(ctx, s.Store, name, fresh)
+	if err != nil {
+		return err
+	}
+	if err = fn(b); !errors.Is(err, ErrStale) {
+		return err
+	}
+	if b, err = s.Buckets.Get(ctx, s.Store, name, true); err != nil {
+		return err
+	}
+	return fn(b)
+}
+
+// conversionFailed wraps the reason why a row cannot be a record as getObject does.
+func conversionFailed(reason error) error {
+	text := reason.Error()
+	if f := fault.From(reason); f != nil {
+		text = f.Message
+	}
+	return fault.New(fault.Internal, "failed to convert row: %s", text).Because(reason)
+}

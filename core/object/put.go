@@ -1,0 +1,181 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/kaizengarden/moray/core/bucket"
+	"github.com/kaizengarden/moray/core/fault"
+	"github.com/kaizengarden/moray/core/jsvalue"
+	"github.com/kaizengarden/moray/core/query"
+)
+
+// Put is a request to write one object.
+type Put struct {
+	Bucket  string
+	Key     string
+	Value   *jsvalue.Object
+	Expects Precondition
+	Fresh   bool // load the bucket's definition anew
+}
+
+// Put writes an object and returns its etag. The faults are BucketNotFound, EtagConflict, InvalidIndexType, UniqueAttribute,
+// and what PostgreSQL says about the values.
+func (s *Service) Put(ctx context.Context, p *Put) (etag string, err error) {
+	w := writing{Put: p, etag: jsvalue.Etag(p.Value.Text()), mtime: s.mtime()}
+	b, err := s.Buckets.Get(ctx, s.Store, p.Bucket, p.Fresh)
+	if err != nil {
+		return "", err
+	}
+	if b.Plain() {
+		done, err := s.putAtOnce(ctx, b, &w)
+		if done {
+			return w.etag, err
+		}
+	}
+	for range maxAttempts {
+		err = s.Store.InTx(ctx, func(tx Tx) error {
+			b, err := s.Buckets.Get(ctx, tx, p.Bucket, false)
+			if err != nil {
+				return err
+			}
+			return s.put(ctx, tx, b, &w)
+		})
+		if !errors.Is(err, ErrStale) {
+			return w.etag, err
+		}
+		s.Buckets.Forget(p.Bucket)
+	}
+	return "", err
+}
+
+// writing is a put under way.
+type writing struct {
+	*Put
+	etag  string
+	mtime int64
+}
+
+// row returns what is to be stored.
+func (w *writing) row(b *bucket.Bucket) (*query.Put, error) {
+	texts, err := columns(b, w.Value)
+	if err != nil {
+		return nil, err
+	}
+	return &query.Put{
+		Key: w.Key, Value: jsvalue.Sanitize(w.Value.Text()), Etag: w.etag, Mtime: w.mtime,
+		Vnode: vnode(w.Value), Columns: texts,
+	}, nil
+}
+
+// putAtOnce writes with one statement that commits itself. done is false if nothing was written and the steps have to tell
+// why, or to try again: the definition is not current, another request was at the object at the same moment, or both the
+// value and the precondition may be wrong and the precondition comes first.
+func (s *Service) putAtOnce(ctx context.Context, b *bucket.Bucket, w *writing) (done bool, err error) {
+	row, err := w.row(b)
+	if err != nil {
+		return w.Expects.kind == anything, err
+	}
+	statements := query.For(b)
+	var st *query.Statement
+	switch w.Expects.kind {
+	case anything:
+		st = statements.PutAny(row)
+	case nothing:
+		st = statements.PutNew(row)
+	case exactly:
+		st = statements.PutIf(row, w.Expects.etag)
+	}
+	var answered, written bool
+	var actual []byte
+	err = s.Store.Do(ctx, st, func(r Row) error {
+		answered, written, actual = true, r[0] != nil, append([]byte(nil), r[1]...)
+		if r[1] == nil {
+			actual = nil
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, ErrStale):
+		s.Buckets.Forget(w.Bucket)
+		return false, nil
+	case errors.Is(err, ErrRefused) && w.Expects.kind != anything:
+		return false, nil
+	case err != nil:
+		return true, explain(err, b, w.Key)
+	case written:
+		return true, nil
+	case !answered:
+		s.Buckets.Forget(w.Bucket)
+		return false, nil
+	}
+	// The object that was there when it was looked at does not fit, unless it was changed back just then.
+	err = w.Expects.check(b, w.Key, actual)
+	return err != nil, err
+}
+
+// put writes step by step in tx.
+func (s *Service) put(ctx context.Context, tx Tx, b *bucket.Bucket, w *writing) error {
+	statements := query.For(b)
+	for range maxAttempts {
+		actual, err := lock(ctx, tx, b, statements.Lock(w.Key))
+		if err != nil {
+			return err
+		}
+		if err := w.Expects.check(b, w.Key, actual); err != nil {
+			return err
+		}
+		row, err := w.row(b)
+		if err != nil {
+			return err
+		}
+		if b.Ordered && row.Serial == nil {
+			if row.Serial, err = serial(ctx, tx, statements.Serial()); err != nil {
+				return err
+			}
+		}
+		st := statements.Insert(row)
+		if actual != nil {
+			st = statements.Update(row)
+		}
+		written := false
+		_, err = tx.Do(ctx, st, func(Row) error {
+			written = true
+			return nil
+		})
+		if err != nil || written {
+			return explain(err, b, w.Key)
+		}
+		// The row or the definition changed since it was locked: look again.
+	}
+	return errBusy
+}
+
+// lock locks a row and returns its etag, nil if there is none. It fails with ErrStale if b is not the stored definition.
+func lock(ctx context.Context, tx Tx, b *bucket.Bucket, st *query.Statement) (etag []byte, err error) {
+	current := false
+	_, err = tx.Do(ctx, st, func(r Row) error {
+		if r[0] != nil {
+			etag = append([]byte{}, r[0]...)
+		}
+		current = string(r[1]) == strconv.FormatUint(uint64(b.Generation), 10)
+		return nil
+	})
+	if err == nil && !current {
+		err = ErrStale
+	}
+	return etag, err
+}
+
+// serial draws the next number of an ordered bucket.
+func serial(ctx context.Context, tx Tx, st *query.Statement) (number []byte, err error) {
+	_, err = tx.Do(ctx, st, func(r Row) error {
+		number = append([]byte{}, r[0]...)
+		return nil
+	})
+	if err == nil && number == nil {
+		err = fault.New(fault.Internal, "the lock table of the ordered bucket is empty")
+	}
+	return number, err
+}

@@ -1,0 +1,84 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/kaizengarden/moray/core/bucket"
+	"github.com/kaizengarden/moray/core/query"
+)
+
+// Row is one row of a result: the columns in PostgreSQL's text form, nil for NULL. It is valid only during the call that it is
+// passed to.
+type Row = [][]byte
+
+// Store runs the statements of the object operations.
+//
+// Both methods return faults for what PostgreSQL refuses, [ErrStale], a *[BadID], or [ErrUnknown] in the chain where it
+// applies. What the context holds as [Caller] decides about fairness and timeouts; its cancellation ends only the wait for a
+// connection. Both may be called by any number of goroutines.
+type Store interface {
+	bucket.Loader
+
+	// Do runs one statement as a transaction of its own and passes each row to row. The store decides how the statement is sent,
+	// and may run it again when it is certain that nothing was committed: row is then called again from the first row on.
+	// An error of row ends the statement and is returned. For a statement that is not query.Alone, row must not block.
+	Do(ctx context.Context, s *query.Statement, row func(Row) error) error
+
+	// InTx runs fn in a transaction at READ COMMITTED, which is committed if fn returns nil.
+	InTx(ctx context.Context, fn func(Tx) error) error
+}
+
+// Tx is one open transaction. It is for one goroutine. After an error of PostgreSQL every further statement fails.
+type Tx interface {
+	bucket.Loader
+
+	// Do runs one statement and returns the number of rows that it reports as read or changed.
+	Do(ctx context.Context, s *query.Statement, row func(Row) error) (int64, error)
+}
+
+// ErrStale is in the chain of an error that says that a definition from the cache no longer fits the table: a column or the
+// table is gone, or a prepared statement no longer stands. Nothing was changed. The error is a fault that can be answered as
+// it is when a fresh definition brings it too.
+var ErrStale = errors.New("the definition of the bucket is out of date")
+
+// ErrRefused is in the chain of an error with which PostgreSQL refused a statement for its arguments, before or while
+// running it. Nothing was changed.
+var ErrRefused = errors.New("the statement was refused")
+
+// BadID is the error of a statement that met a row whose id a client cannot represent.
+type BadID struct {
+	ID, IDX string // as PostgreSQL prints them; "null" if NULL
+}
+
+func (e *BadID) Error() string { return "row with the id " + e.ID + " and the extended id " + e.IDX }
+
+// Caller says on whose behalf something is done. It travels in the context; see [WithCaller].
+type Caller struct {
+	// Client is the number of the client's connection. Waiting requests are served round robin over clients.
+	Client uint64
+	// Bucket is the bucket that the request names, if it names one: no bucket may hold all connections.
+	Bucket string
+	// Find marks requests that may hold a connection for long.
+	Find bool
+	// Timeout bounds each statement, from sending it to its first row or its end; 0 is no bound.
+	Timeout time.Duration
+	// Request is the request's id, for the log.
+	Request string
+}
+
+type callerKey struct{}
+
+// WithCaller returns a context that says on whose behalf the work under it is done. c must not change afterwards.
+func WithCaller(ctx context.Context, c *Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// CallerFrom returns what [WithCaller] put into ctx, or a zero Caller.
+func CallerFrom(ctx context.Context) *Caller {
+	if c, ok := ctx.Value(callerKey{}).(*Caller); ok {
+		return c
+	}
+	return &Caller{}
+}

@@ -1,0 +1,160 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/kaizengarden/moray/core/bucket"
+	"github.com/kaizengarden/moray/core/fault"
+	"github.com/kaizengarden/moray/core/field"
+	"github.com/kaizengarden/moray/core/object"
+	"github.com/kaizengarden/moray/core/query"
+)
+
+// recordSQL reads a row of buckets_config with what the catalogue knows of the table. The column reindex_active may be
+// missing in databases where no bucket was ever updated, so it is read through JSON.
+const recordSQL = `SELECT c.name, c.index, c.pre, c.post, c.options, to_jsonb(c) ->> 'reindex_active', c.xmin,
+ (SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = to_regclass($2) AND a.attnum > 0 AND NOT a.attisdropped),
+ EXISTS (SELECT FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
+  WHERE i.indrelid = to_regclass($2) AND r.relname = $3 AND i.indisvalid)
+ FROM buckets_config c WHERE c.name = $1`
+
+func recordStatement(sql, name string) *query.Statement {
+	return &query.Statement{SQL: sql, Sharing: query.Read, Args: [][]byte{
+		[]byte(name), []byte(query.Quote(bucket.TableName(name))), []byte(bucket.ExtendedIndexName(name)),
+	}}
+}
+
+// LoadBucket implements bucket.Loader.
+func (s *Store) LoadBucket(ctx context.Context, name string) (*bucket.Record, error) {
+	return loadRecord(name, func(st *query.Statement, row func(object.Row) error) error { return s.Do(ctx, st, row) }, recordSQL)
+}
+
+// LoadBucket implements bucket.Loader.
+func (t *tx) LoadBucket(ctx context.Context, name string) (*bucket.Record, error) {
+	return loadRecord(name, t.rows(ctx), recordSQL)
+}
+
+// LockConfig implements bucket.Tx.
+func (t *tx) LockConfig(ctx context.Context, name string) (*bucket.Record, error) {
+	return loadRecord(name, t.rows(ctx), recordSQL+" FOR UPDATE OF c")
+}
+
+// rows returns Do without the number of rows.
+func (t *tx) rows(ctx context.Context) func(*query.Statement, func(object.Row) error) error {
+	return func(st *query.Statement, row func(object.Row) error) error {
+		_, err := t.Do(ctx, st, row)
+		return err
+	}
+}
+
+func loadRecord(name string, do func(*query.Statement, func(object.Row) error) error, sql string) (*bucket.Record, error) {
+	var record *bucket.Record
+	err := do(recordStatement(sql, name), func(row object.Row) error {
+		generation, err := strconv.ParseUint(string(row[6]), 10, 32)
+		if err != nil {
+			return err
+		}
+		record = &bucket.Record{
+			Name: string(row[0]), Index: clone(row[1]), Pre: clone(row[2]), Post: clone(row[3]), Options: clone(row[4]),
+			Reindexing: clone(row[5]), Generation: uint32(generation), Attributes: names(row[7]), ExtendedIndex: string(row[8]) == "t",
+		}
+		return nil
+	})
+	return record, err
+}
+
+// clone copies a column; NULL stays nil.
+func clone(text []byte) []byte {
+	if text == nil {
+		return nil
+	}
+	return append([]byte{}, text...)
+}
+
+// exec runs a statement without rows.
+func (t *tx) exec(ctx context.Context, sql string, args ...string) error {
+	st := &query.Statement{SQL: sql, Args: make([][]byte, len(args)), Once: true}
+	for i, a := range args {
+		st.Args[i] = []byte(a)
+	}
+	_, err := t.Do(ctx, st, nil)
+	return err
+}
+
+// InsertConfig implements bucket.Tx.
+func (t *tx) InsertConfig(ctx context.Context, name string, c *bucket.Config) error {
+	err := t.exec(ctx, `INSERT INTO buckets_config (name, index, pre, post, options) VALUES ($1, $2, $3, $4, $5)`,
+		name, string(c.Index), string(c.Pre), string(c.Post), string(c.Options))
+	switch {
+	case errors.Is(err, fault.UniqueAttribute):
+		return fault.New(fault.BucketConflict, "%s was likely being concurrently updated", name).Because(err)
+	case sqlState(err) != "":
+		return fault.New(fault.Internal, "unable to create bucket").Because(err)
+	}
+	return err
+}
+
+// UpdateConfig implements bucket.Tx.
+func (t *tx) UpdateConfig(ctx context.Context, name string, c *bucket.Config, reindexing []byte) error {
+	if err := t.addReindexing(ctx); err != nil {
+		return err
+	}
+	st := &query.Statement{
+		SQL: `UPDATE buckets_config SET index = $2, pre = $3, post = $4, options = $5,
+ reindex_active = coalesce($6, reindex_active) WHERE name = $1`,
+		Args: [][]byte{[]byte(name), c.Index, c.Pre, c.Post, c.Options, reindexing},
+	}
+	_, err := t.Do(ctx, st, nil)
+	return err
+}
+
+// addReindexing adds the column reindex_active, which databases lack in which no bucket was ever updated. It looks first: ALTER
+// TABLE would lock out all writers even where there is nothing to do.
+func (t *tx) addReindexing(ctx context.Context) error {
+	exists := false
+	_, err := t.Do(ctx, &query.Statement{SQL: `SELECT FROM pg_attribute
+ WHERE attrelid = 'buckets_config'::regclass AND attname = 'reindex_active' AND NOT attisdropped`}, func(object.Row) error {
+		exists = true
+		return nil
+	})
+	if err != nil || exists {
+		return err
+	}
+	return t.exec(ctx, `ALTER TABLE buckets_config ADD COLUMN IF NOT EXISTS reindex_active TEXT`)
+}
+
+// DeleteConfig implements bucket.Tx.
+func (t *tx) DeleteConfig(ctx context.Context, name string) error {
+	return t.exec(ctx, `DELETE FROM buckets_config WHERE name = $1`, name)
+}
+
+// FillColumn implements bucket.Tx.
+func (t *tx) FillColumn(ctx context.Context, table, ident string, ft field.Type, keys []string, texts [][]byte) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	values := make([]string, len(texts))
+	for i, text := range texts {
+		values[i] = string(text)
+	}
+	return t.exec(ctx, `UPDATE `+query.Quote(table)+` t SET `+query.Quote(ident)+` = v.text::`+ft.Column()+
+		` FROM unnest($1::text[], $2::text[]) v (key, text) WHERE t._key = v.key`, textArray(keys), textArray(values))
+}
+
+// Values implements bucket.Tx.
+func (t *tx) Values(ctx context.Context, table, after string, limit int, row func(string, []byte) error) error {
+	var failed error // an error of row must not cost the connection, but the rows behind it do not matter
+	st := &query.Statement{
+		SQL:  `SELECT _key, _value FROM ` + query.Quote(table) + ` WHERE _key > $1 ORDER BY _key LIMIT $2::bigint`,
+		Args: [][]byte{[]byte(after), strconv.AppendInt(nil, int64(limit), 10)},
+	}
+	_, err := t.Do(ctx, st, func(r object.Row) error {
+		if failed == nil {
+			failed = row(string(r[0]), r[1])
+		}
+		return nil
+	})
+	return errors.Join(err, failed)
+}

@@ -1,0 +1,238 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/kaizengarden/moray/core/object"
+	"github.com/kaizengarden/moray/core/query"
+)
+
+const (
+	// What one round trip carries at most.
+	maxGroup     = 64
+	maxGroupSize = 256 << 10
+	// How many rounds a write takes part in that other members make fail, before it runs alone.
+	maxRounds = 2
+)
+
+// errRunAlone tells the goroutine of a request that its statement has to be run on a connection of its own. Nothing was
+// changed.
+var errRunAlone = errors.New("the statement does not fit into a group")
+
+// errUnknown is in the chain of an error after which nobody knows whether a statement was committed.
+var errUnknown = errors.New("outcome unknown")
+
+var waiters = sync.Pool{New: func() any { return &waiter{done: make(chan grant, 1)} }}
+
+// quick runs a short statement: on an idle connection at once, or with others in one round trip once a connection is free.
+func (p *pool) quick(ctx context.Context, client uint64, s *query.Statement, row func(object.Row) error) error {
+	u := use{client: client}
+	for {
+		p.mu.Lock()
+		c, err := p.takeIdle(u)
+		if c == nil && err == nil {
+			w := waiters.Get().(*waiter)
+			w.use, w.statement, w.row, w.rounds = u, s, row, 0
+			p.enqueue(w)
+			p.mu.Unlock()
+			g, err := p.wait(ctx, w)
+			w.statement, w.row, w.lane = nil, nil, nil
+			waiters.Put(w)
+			if err == nil {
+				err = g.err
+			}
+			return err
+		}
+		p.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if !p.usable(c) {
+			p.release(c)
+			continue
+		}
+		_, err = c.run(0, row, s)
+		if s.Sharing == query.Write {
+			err = c.outcome(err)
+		}
+		if lockTimedOut(err) {
+			err = errRunAlone
+		}
+		p.release(c)
+		return err
+	}
+}
+
+// outcome returns err after a statement that commits by itself: where the connection broke, or the commit was cut short, the
+// outcome is unknown.
+func (c *conn) outcome(err error) error {
+	switch {
+	case c.broken != nil:
+		return fmt.Errorf("%w: %w", errUnknown, c.broken)
+	case err == nil && c.warned:
+		return c.fail(fmt.Errorf("%w: the wait for the synchronous standby was cut short", errUnknown))
+	}
+	return err
+}
+
+// dispatch runs the statement of first, and of all who wait for the like, on c, until nobody waits for a statement to be run
+// or somebody waits longer for a connection of his own.
+func (p *pool) dispatch(c *conn, first *waiter) {
+	for w := first; w != nil; {
+		batch := p.collect(w)
+		if w.statement.Sharing == query.Read {
+			p.runReads(c, batch)
+		} else {
+			p.runWrites(c, batch)
+		}
+		p.mu.Lock()
+		w = p.settle(c)
+		p.mu.Unlock()
+	}
+}
+
+// collect returns first with those who can share a round trip with it.
+func (p *pool) collect(first *waiter) []*waiter {
+	batch := []*waiter{first}
+	size := first.statement.Size()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(batch) < maxGroup {
+		w := p.queue.pop(func(w *waiter) bool {
+			return w.statement != nil && w.statement.Sharing == first.statement.Sharing && size+w.statement.Size() <= maxGroupSize
+		})
+		if w == nil {
+			break
+		}
+		size += w.statement.Size()
+		batch = append(batch, w)
+	}
+	return batch
+}
+
+// runReads runs reads in one round trip. Each is answered as soon as its rows are there. One that fails makes the server
+// skip those behind it: they go again.
+func (p *pool) runReads(c *conn, batch []*waiter) {
+	defer p.contain(c, &batch)
+	for len(batch) > 0 && c.broken == nil {
+		for _, w := range batch {
+			c.queue(w.statement)
+		}
+		c.sync()
+		if c.flush() != nil {
+			break
+		}
+		for len(batch) > 0 {
+			w := batch[0]
+			_, err := c.result(w.row)
+			if c.broken != nil {
+				break
+			}
+			batch = batch[1:]
+			if lockTimedOut(err) {
+				err = errRunAlone
+			}
+			w.done <- grant{err: err}
+			if err != nil {
+				break
+			}
+		}
+		c.ready() //nolint:errcheck // because the loop ends with a broken connection
+	}
+	for _, w := range batch {
+		w.done <- grant{err: c.broken}
+	}
+	batch = nil
+}
+
+// runWrites runs writes in one transaction. They are answered when it is committed.
+func (p *pool) runWrites(c *conn, batch []*waiter) {
+	defer p.contain(c, &batch)
+	for len(batch) > 0 {
+		slices.SortStableFunc(batch, func(a, b *waiter) int { return strings.Compare(a.statement.Order, b.statement.Order) })
+		failed, err := c.group(batch)
+		if c.broken != nil || c.warned {
+			err = c.outcome(err)
+		} else if err != nil {
+			batch = dismiss(batch, failed, err)
+			continue
+		}
+		for _, w := range batch {
+			w.done <- grant{err: err}
+		}
+		batch = nil
+	}
+}
+
+// group runs the statements of batch as one transaction. It returns which one failed, or -1 if the commit did: then none was
+// committed.
+func (c *conn) group(batch []*waiter) (failed int, err error) {
+	for _, w := range batch {
+		c.queue(w.statement)
+	}
+	c.sync()
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	for i, w := range batch {
+		if _, err = c.result(w.row); err != nil {
+			failed = i
+			break
+		}
+	}
+	if rerr := c.ready(); rerr != nil && err == nil {
+		failed, err = -1, rerr
+	}
+	return failed, err
+}
+
+// dismiss tells the member of a group that failed, and those who failed with others too often, to go on alone. It returns the
+// rest, who go again.
+func dismiss(batch []*waiter, failed int, err error) []*waiter {
+	rest := batch[:0:0]
+	for i, w := range batch {
+		switch {
+		case i == failed && badID(err) != nil:
+			w.done <- grant{err: err} // running again would draw another id
+		case i == failed, failed < 0, w.rounds+1 >= maxRounds:
+			w.done <- grant{err: errRunAlone}
+		default:
+			w.rounds++
+			rest = append(rest, w)
+		}
+	}
+	return rest
+}
+
+// contain keeps a panic while results are read, which would be a mistake of ours or of the driver, to the requests that it
+// concerns.
+func (p *pool) contain(c *conn, batch *[]*waiter) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	p.log.Error("panic while reading results", "panic", r, "stack", string(debug.Stack()))
+	err := c.fail(fmt.Errorf("%w: panic while reading results", errUnknown))
+	for _, w := range *batch {
+		w.done <- grant{err: err}
+	}
+}
+
+// lockTimedOut reports whether a statement waited in vain for a lock.
+func lockTimedOut(err error) bool { return sqlState(err) == "55P03" }
+
+func sqlState(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}

@@ -1,0 +1,182 @@
+package pgstore
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/kaizengarden/moray/core/object"
+	"github.com/kaizengarden/moray/core/query"
+)
+
+// lockTimeout is how long statements wait for a lock unless they ask for patience: a session's setting from the start. A
+// statement that shares a round trip must not make strangers wait for a row that a slow hook holds, or for an ALTER TABLE.
+// It is far below deadlock_timeout, and long enough for the row locks of ordinary writes.
+const lockTimeout = "20ms"
+
+var (
+	// waitPatiently lifts the lock timeout until the transaction ends.
+	waitPatiently = &query.Statement{SQL: `SELECT set_config('lock_timeout', '0', true)`}
+
+	// errTimeout is why a connection cannot be used after a statement's time was up: its answer would come at some later time.
+	errTimeout = errors.New("statement timeout")
+	// errAbandoned is why a connection cannot be used after the receiver of rows gave up.
+	errAbandoned = errors.New("result abandoned")
+)
+
+// queue sends a statement: prepared if it is not, bound and executed. The next flush carries it.
+func (c *conn) queue(s *query.Statement) {
+	name := ""
+	if s.Once {
+		c.send(&pgproto3.Parse{Query: s.SQL})
+		c.parsing = append(c.parsing, s.SQL)
+	} else {
+		name = c.name(s.SQL)
+	}
+	c.send(&pgproto3.Bind{PreparedStatement: name, Parameters: s.Args})
+	c.send(&pgproto3.Execute{})
+}
+
+// sync marks the end of a group of statements: outside a transaction they are committed there, all or none.
+func (c *conn) sync() { c.send(&pgproto3.Sync{}) }
+
+// receive returns the next message that belongs to an answer. It keeps track of what the server says in passing.
+func (c *conn) receive() (pgproto3.BackendMessage, error) {
+	m, err := c.in.Receive()
+	if err != nil {
+		if c.timed && errors.Is(err, os.ErrDeadlineExceeded) {
+			err = errTimeout
+		}
+		return nil, err
+	}
+	switch m := m.(type) {
+	case *pgproto3.ParseComplete:
+		if len(c.parsing) > 0 {
+			c.parsing = c.parsing[1:]
+		}
+	case *pgproto3.ReadyForQuery:
+		c.status = m.TxStatus
+	case *pgproto3.NoticeResponse:
+		if m.Code == "01000" && strings.HasPrefix(m.Message, "canceling wait for synchronous replication") || m.Code == "57P01" {
+			c.warned = true
+		}
+	case *pgproto3.ErrorResponse:
+		if m.Severity == "FATAL" || m.Severity == "PANIC" {
+			c.fatal = pgconn.ErrorResponseToPgError(m)
+		}
+	}
+	return m, nil
+}
+
+// result reads the answer to one queued statement, or to one statement of a simple query, and passes its rows to row. It
+// returns the number of rows in the command tag. The error is a *pgconn.PgError if the server refused the statement, an error
+// of row, or why the connection broke.
+func (c *conn) result(row func(object.Row) error) (int64, error) {
+	for {
+		m, err := c.receive()
+		if err != nil {
+			return 0, c.fail(err)
+		}
+		switch m := m.(type) {
+		case *pgproto3.DataRow:
+			c.deadline(0) // a timeout ends with the first row
+			if row == nil {
+				continue
+			}
+			if err := row(m.Values); err != nil {
+				c.fail(errAbandoned) //nolint:errcheck // because err is the reason
+				return 0, err
+			}
+		case *pgproto3.CommandComplete:
+			c.deadline(0)
+			c.undone = string(m.CommandTag) == "ROLLBACK"
+			return rowsAffected(m.CommandTag), nil
+		case *pgproto3.EmptyQueryResponse:
+			c.deadline(0)
+			return 0, nil
+		case *pgproto3.ErrorResponse:
+			c.deadline(0)
+			err := pgconn.ErrorResponseToPgError(m)
+			if c.fatal != nil {
+				return 0, c.fail(err)
+			}
+			return 0, err
+		}
+	}
+}
+
+// ready reads until the server is ready for more. What was to be prepared in between and was not is forgotten. The error is
+// a *pgconn.PgError if the commit failed that a sync stands for, or why the connection broke.
+func (c *conn) ready() error {
+	if c.broken != nil {
+		return c.broken
+	}
+	var refused error
+	for {
+		m, err := c.receive()
+		if err != nil {
+			return c.fail(err)
+		}
+		switch m := m.(type) {
+		case *pgproto3.ErrorResponse:
+			refused = pgconn.ErrorResponseToPgError(m)
+			if c.fatal != nil {
+				return c.fail(refused)
+			}
+		case *pgproto3.ReadyForQuery:
+			for _, text := range c.parsing {
+				c.forget(text)
+			}
+			c.parsing = c.parsing[:0]
+			return refused
+		}
+	}
+}
+
+// run runs statements as one transaction and passes the rows of the last one to row. Its timeout bounds the time to the first
+// row or the end; 0 is none.
+func (c *conn) run(timeout time.Duration, row func(object.Row) error, statements ...*query.Statement) (n int64, err error) {
+	for _, s := range statements {
+		c.queue(s)
+	}
+	c.sync()
+	c.deadline(timeout)
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	for i := range statements {
+		var rows func(object.Row) error
+		if i == len(statements)-1 {
+			rows = row
+		}
+		if n, err = c.result(rows); err != nil {
+			break
+		}
+		if rows == nil {
+			c.deadline(timeout)
+		}
+	}
+	if c.broken != nil {
+		return 0, err
+	}
+	if rerr := c.ready(); rerr != nil && err == nil {
+		err = rerr
+	}
+	return n, err
+}
+
+// rowsAffected returns the number at the end of a command tag, or 0.
+func rowsAffected(tag []byte) (n int64) {
+	for _, b := range tag[bytes.LastIndexByte(tag, ' ')+1:] {
+		if b -= '0'; b > 9 {
+			return 0
+		}
+		n = n*10 + int64(b)
+	}
+	return n
+}

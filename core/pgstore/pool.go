@@ -1,0 +1,310 @@
+package pgstore
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/kaizengarden/moray/core/fault"
+)
+
+// Limits are the sizes and times of a pool. A zero field stands for the original's default.
+type Limits struct {
+	MaxConnections int           // hard ceiling; 5
+	MinSpare       int           // connections to keep ready beyond those in use; MaxConnections
+	MaxQueue       int           // waiting requests beyond which others are refused; 2000, negative for no limit
+	ClaimDelay     time.Duration // target for the wait in the queue; 500 ms. Requests are refused after 3 or 10 times as long
+	ConnectTimeout time.Duration // of one attempt; 1 s
+	CheckInterval  time.Duration // how long a connection is idle before a statement checks it; 60 s
+	QueryTimeout   time.Duration // of statements whose request brings no timeout; 0 is none
+}
+
+func (l *Limits) fill() {
+	if l.MaxConnections == 0 {
+		l.MaxConnections = 5
+	}
+	if l.MinSpare == 0 || l.MinSpare > l.MaxConnections {
+		l.MinSpare = l.MaxConnections
+	}
+	if l.MaxQueue == 0 {
+		l.MaxQueue = 2000
+	}
+	if l.ClaimDelay == 0 {
+		l.ClaimDelay = 500 * time.Millisecond
+	}
+	if l.ConnectTimeout == 0 {
+		l.ConnectTimeout = time.Second
+	}
+	if l.CheckInterval == 0 {
+		l.CheckInterval = time.Minute
+	}
+}
+
+// pool holds the connections, those who wait for one, and the rules of who gets one. Connections are opened and watched by
+// run; they are claimed and released by the goroutines that use them.
+type pool struct {
+	limits Limits
+	config *pgconn.Config
+	log    *slog.Logger
+	events func(name string) // counts what goes wrong with connections
+
+	wake    chan struct{} // tells run to look at the pool again; capacity 1
+	workers sync.WaitGroup
+
+	mu         sync.Mutex // guards what follows; nothing under it waits
+	queue      queue
+	codel      codel
+	conns      map[*conn]struct{} // established
+	idle       []*conn            // the one used last at the end
+	connecting int
+	held       map[string]int // connections claimed, by bucket
+	finds      int            // connections claimed by finds
+	serial     uint64         // of the last connection
+	idleAt     time.Time      // when a connection last became idle; zero before the first time
+	closed     bool
+
+	// What is known of attempts to connect since the last that succeeded.
+	failures     int
+	failingSince time.Time
+	nextAttempt  time.Time
+	failed       bool // there is no database: requests are refused at once
+}
+
+func newPool(limits Limits, config *pgconn.Config, log *slog.Logger, events func(string)) *pool {
+	return &pool{
+		limits: limits, config: config, log: log, events: events,
+		wake:  make(chan struct{}, 1),
+		queue: newQueue(),
+		codel: codel{target: limits.ClaimDelay},
+		conns: map[*conn]struct{}{},
+		held:  map[string]int{},
+	}
+}
+
+func errNoBackend() error { return fault.New(fault.Generic, "connect ECONNREFUSED") }
+
+func errOverloaded() error {
+	return fault.New(fault.NoDatabasePeers, "unable to acquire backend connection due to service being overloaded").
+		With("name", "OverloadedError", "message", "maximum moray queue length reached")
+}
+
+// claim returns a connection for the caller alone, to be given back with release. It waits for its turn; the faults are the
+// two forms of having waited in vain.
+func (p *pool) claim(ctx context.Context, u use) (*conn, error) {
+	for {
+		p.mu.Lock()
+		c, err := p.takeIdle(u)
+		if c == nil && err == nil {
+			w := p.enqueue(&waiter{use: u})
+			p.mu.Unlock()
+			g, err := p.wait(ctx, w)
+			if err == nil {
+				err = g.err
+			}
+			return g.conn, err
+		}
+		p.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		if p.usable(c) {
+			return c, nil
+		}
+		p.release(c)
+	}
+}
+
+// takeIdle admits a request, and claims an idle connection if there is one that u may have. The caller holds the lock.
+func (p *pool) takeIdle(u use) (*conn, error) {
+	switch {
+	case p.closed:
+		return nil, errNoBackend()
+	case p.limits.MaxQueue > 0 && p.queue.n >= p.limits.MaxQueue && !p.displace(u):
+		return nil, errOverloaded()
+	case p.failed:
+		return nil, errNoBackend()
+	}
+	last := len(p.idle) - 1
+	if last < 0 || !p.mayHold(u) {
+		return nil, nil
+	}
+	c := p.idle[last]
+	p.idle = p.idle[:last]
+	p.hold(c, u)
+	return c, nil
+}
+
+// displace makes room in a full queue: the youngest waiter of the client with most of them is refused, unless that would be
+// the newcomer itself.
+func (p *pool) displace(u use) bool {
+	victim := p.queue.youngestOfLongest()
+	if victim == nil || p.queue.waiting(u.client)+1 >= p.queue.waiting(victim.client) {
+		return false
+	}
+	p.queue.remove(victim)
+	victim.done <- grant{err: errOverloaded()}
+	return true
+}
+
+// enqueue makes w wait. The caller holds the lock.
+func (p *pool) enqueue(w *waiter) *waiter {
+	now := time.Now()
+	w.since = now
+	w.noBackend = len(p.conns) <= 2 && len(p.idle) == 0
+	patience := 10 * p.limits.ClaimDelay
+	if !p.idleAt.IsZero() && now.Sub(p.idleAt) > patience {
+		patience = 3 * p.limits.ClaimDelay // the queue has not been empty for long
+	}
+	w.until = now.Add(patience)
+	if w.done == nil {
+		w.done = make(chan grant, 1)
+	}
+	p.queue.push(w)
+	if p.queue.n == 1 || len(p.conns) < p.limits.MaxConnections {
+		p.notify()
+	}
+	return w
+}
+
+// wait returns what w gets. The error is that of the context.
+func (p *pool) wait(ctx context.Context, w *waiter) (grant, error) {
+	select {
+	case g := <-w.done:
+		return g, nil
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	removed := p.queue.remove(w)
+	p.mu.Unlock()
+	if removed {
+		return grant{}, context.Cause(ctx)
+	}
+	return <-w.done, nil // its turn came just now
+}
+
+// mayHold bounds what one bucket, and what finds may hold of all connections. The caller holds the lock.
+func (p *pool) mayHold(u use) bool {
+	limit := p.limits.MaxConnections
+	if u.find && p.finds >= max(1, limit*3/4) {
+		return false
+	}
+	return u.bucket == "" || p.held[u.bucket] < (limit+1)/2
+}
+
+func (p *pool) hold(c *conn, u use) {
+	c.caller = u
+	if u.bucket != "" {
+		p.held[u.bucket]++
+	}
+	if u.find {
+		p.finds++
+	}
+}
+
+func (p *pool) unhold(c *conn) {
+	u := c.caller
+	c.caller = use{}
+	if u.bucket != "" {
+		if p.held[u.bucket]--; p.held[u.bucket] == 0 {
+			delete(p.held, u.bucket)
+		}
+	}
+	if u.find {
+		p.finds--
+	}
+}
+
+// usable reports whether an idle connection still stands. One that was used a moment ago is taken on trust.
+func (p *pool) usable(c *conn) bool {
+	if time.Since(c.idle) < time.Millisecond || c.alive() {
+		return true
+	}
+	p.events("error-while-connected")
+	p.log.Info("idle connection was closed by the server", "moray_id", c.id, "err", c.broken)
+	p.notify()
+	return false
+}
+
+// release gives a connection back: to the next who waits, to a dispatcher if several can share it, or to the idle ones. A
+// connection that is broken or in the middle of a transaction is closed instead.
+func (p *pool) release(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unhold(c)
+	p.pass(c)
+}
+
+// pass gives c to whoever is next. The caller holds the lock.
+func (p *pool) pass(c *conn) {
+	if w := p.settle(c); w != nil {
+		p.workers.Go(func() { p.dispatch(c, w) })
+	}
+}
+
+// settle gives c to whoever is next, and returns the waiter whose statement is to be run on c if that is next. The caller
+// holds the lock.
+func (p *pool) settle(c *conn) *waiter {
+	if c.broken != nil || c.status != 'I' || p.closed {
+		p.discard(c)
+		return nil
+	}
+	w := p.next()
+	switch {
+	case w == nil:
+		c.idle = time.Now()
+		p.idleAt = c.idle
+		p.idle = append(p.idle, c)
+		return nil
+	case w.statement != nil:
+		return w
+	}
+	p.hold(c, w.use)
+	w.done <- grant{conn: c}
+	return nil
+}
+
+// discard takes c out of the pool and closes it. The caller holds the lock.
+func (p *pool) discard(c *conn) {
+	delete(p.conns, c)
+	switch {
+	case p.closed:
+		c.fail(errClosed) //nolint:errcheck // because nobody asks any more
+	case c.broken == nil:
+		p.workers.Go(c.close)
+	}
+	p.notify()
+}
+
+// next takes the next waiter out of the queue whose wish can be fulfilled with one more connection.
+func (p *pool) next() *waiter {
+	for {
+		w := p.queue.pop(func(w *waiter) bool { return w.statement != nil || p.mayHold(w.use) })
+		if w == nil {
+			return nil
+		}
+		if now := time.Now(); !p.codel.drop(now, now.Sub(w.since)) {
+			return w
+		}
+		p.expire(w)
+	}
+}
+
+// expire tells a waiter, who is not in the queue any more, that its time is up.
+func (p *pool) expire(w *waiter) {
+	p.events("claim-timeout")
+	if w.noBackend {
+		w.done <- grant{err: errNoBackend()}
+		return
+	}
+	w.done <- grant{err: errOverloaded()}
+}
+
+func (p *pool) notify() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}

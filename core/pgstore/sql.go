@@ -1,0 +1,255 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/kaizengarden/moray/core/jsvalue"
+	"github.com/kaizengarden/moray/core/object"
+	"github.com/kaizengarden/moray/core/query"
+)
+
+// Session settings that sql changes, because its text may end the transaction that a local setting would last for.
+var (
+	patientSession = &query.Statement{SQL: `SELECT set_config('lock_timeout', '0', false)`}
+	hastySession   = &query.Statement{SQL: `SELECT set_config('lock_timeout', '` + lockTimeout + `', false)`}
+)
+
+// SQL runs a text in a transaction of its own and passes the rows of all its statements to row, as JSON objects. Without
+// values the text may hold several statements, also ones that end the transaction; then the rest of the text runs outside of
+// it. With values, which are JSON values for $1 and so on, it is one statement. row may block; the object is valid during the
+// call.
+func (s *Store) SQL(ctx context.Context, text string, values []jsvalue.Value, row func(jsvalue.Value) error) error {
+	caller := object.CallerFrom(ctx)
+	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket})
+	if err != nil {
+		return err
+	}
+	defer s.pool.release(c)
+	timeout := s.timeout(caller)
+	err = c.inSession(timeout, func() error {
+		if len(values) == 0 {
+			return c.simple(timeout, text, row)
+		}
+		return c.unnamed(timeout, text, values, row)
+	})
+	return explain(err, text)
+}
+
+// inSession runs fn between BEGIN and COMMIT, or ROLLBACK if fn fails, on a connection that waits for locks patiently.
+func (c *conn) inSession(timeout time.Duration, fn func() error) error {
+	c.queue(patientSession)
+	c.sync()
+	c.queue(begin)
+	c.sync()
+	c.deadline(timeout)
+	if err := c.flush(); err != nil {
+		return err
+	}
+	for range 2 {
+		if _, err := c.result(nil); err != nil {
+			return err
+		}
+		if err := c.ready(); err != nil {
+			return err
+		}
+	}
+	failed := fn()
+	if c.broken != nil {
+		return failed
+	}
+	end := commit
+	if failed != nil {
+		end = rollback
+	}
+	open := c.status != 'I' // the text may have ended the transaction itself
+	if open {
+		c.queue(end)
+		c.sync()
+	}
+	c.queue(hastySession)
+	c.sync()
+	if err := c.flush(); err != nil {
+		return c.outcome(err)
+	}
+	var ended error
+	if open {
+		_, ended = c.result(nil)
+		undone := c.undone
+		if err := c.ready(); ended == nil {
+			ended = err
+		}
+		if ended == nil && undone && failed == nil {
+			ended = errUndone()
+		}
+		ended = c.outcome(ended)
+	}
+	if c.broken == nil {
+		if _, err := c.result(nil); err == nil {
+			c.ready() //nolint:errcheck // because release sees a broken connection
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	return ended
+}
+
+// simple runs a text of any number of statements by the simple protocol.
+func (c *conn) simple(timeout time.Duration, text string, row func(jsvalue.Value) error) error {
+	c.send(&pgproto3.Query{String: text})
+	c.deadline(timeout)
+	if err := c.flush(); err != nil {
+		return err
+	}
+	return c.results(row)
+}
+
+// unnamed runs one statement with values that is not kept prepared.
+func (c *conn) unnamed(timeout time.Duration, text string, values []jsvalue.Value, row func(jsvalue.Value) error) error {
+	args := make([][]byte, len(values))
+	for i, v := range values {
+		args[i] = parameter(v)
+	}
+	c.send(&pgproto3.Parse{Query: text})
+	c.parsing = append(c.parsing, text)
+	c.send(&pgproto3.Bind{Parameters: args})
+	c.send(&pgproto3.Describe{ObjectType: 'P'})
+	c.send(&pgproto3.Execute{})
+	c.sync()
+	c.deadline(timeout)
+	if err := c.flush(); err != nil {
+		return err
+	}
+	return c.results(row)
+}
+
+// results reads rows of results that describe themselves, up to the next ReadyForQuery. What is copied out is dropped, and
+// there is nothing to copy in.
+func (c *conn) results(row func(jsvalue.Value) error) error {
+	var rows *layout
+	var refused error
+	for {
+		m, err := c.receive()
+		if err != nil {
+			return c.fail(err)
+		}
+		switch m := m.(type) {
+		case *pgproto3.RowDescription:
+			rows = newLayout(m.Fields)
+		case *pgproto3.DataRow:
+			c.deadline(0)
+			if err := row(rows.object(m.Values)); err != nil {
+				c.fail(errAbandoned) //nolint:errcheck // because err is the reason
+				return err
+			}
+		case *pgproto3.CommandComplete, *pgproto3.EmptyQueryResponse:
+			c.deadline(0)
+		case *pgproto3.CopyInResponse:
+			c.send(&pgproto3.CopyFail{Message: "No source stream defined"})
+			if err := c.flush(); err != nil {
+				return err
+			}
+		case *pgproto3.ErrorResponse:
+			c.deadline(0)
+			refused = pgconn.ErrorResponseToPgError(m)
+			if c.fatal != nil {
+				return c.fail(refused)
+			}
+		case *pgproto3.ReadyForQuery:
+			c.deadline(0)
+			c.parsing = c.parsing[:0]
+			return refused
+		}
+	}
+}
+
+// parameter is the text that stands for a JSON value as an argument; nil is NULL.
+func parameter(v jsvalue.Value) []byte {
+	switch v.Kind() {
+	case jsvalue.KindNull, jsvalue.KindUndefined:
+		return nil
+	case jsvalue.KindString:
+		return jsvalue.Sanitize(v.AppendText([]byte{}))
+	case jsvalue.KindArray:
+		return appendArray(nil, v)
+	}
+	return jsvalue.Sanitize(jsvalue.AppendPrinted(nil, v))
+}
+
+// appendArray appends the array literal for a JSON array: every element in quotes, nested arrays as nested braces.
+func appendArray(dst []byte, v jsvalue.Value) []byte {
+	dst = append(dst, '{')
+	first := true
+	for e := range v.Elements() {
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		switch {
+		case e.IsNull():
+			dst = append(dst, "NULL"...)
+		case e.Kind() == jsvalue.KindArray:
+			dst = appendArray(dst, e)
+		default:
+			dst = append(dst, '"')
+			for _, b := range parameter(e) {
+				if b == '"' || b == '\\' {
+					dst = append(dst, '\\')
+				}
+				dst = append(dst, b)
+			}
+			dst = append(dst, '"')
+		}
+	}
+	return append(dst, '}')
+}
+
+// Records implements bucket.Store.
+func (s *Store) Records(ctx context.Context, name string, row func(jsvalue.Value) error) error {
+	caller := object.CallerFrom(ctx)
+	text, values := `SELECT * FROM buckets_config`, []jsvalue.Value(nil)
+	if name != "" {
+		text, values = text+` WHERE name = $1`, []jsvalue.Value{jsvalue.AppendString(nil, name)}
+	}
+	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket})
+	if err != nil {
+		return err
+	}
+	defer s.pool.release(c)
+	err = c.unnamed(s.timeout(caller), text, values, func(record jsvalue.Value) error {
+		return row(withOptions(record))
+	})
+	return explain(err, text)
+}
+
+// withOptions gives a record whose options are NULL those of a bucket without any: clients read them as JSON.
+func withOptions(record jsvalue.Value) jsvalue.Value {
+	if !record.Member("options").IsNull() {
+		return record
+	}
+	o, err := jsvalue.ParseObject(record)
+	if err != nil {
+		return record
+	}
+	return o.AppendEdited(nil, []jsvalue.Edit{{Name: "options", Value: jsvalue.Value(`"{\"version\":0}"`)}})
+}
+
+// Ping reads from buckets_config.
+func (s *Store) Ping(ctx context.Context) error {
+	c, err := s.pool.claim(ctx, use{client: object.CallerFrom(ctx).Client})
+	if err != nil {
+		return err
+	}
+	defer s.pool.release(c)
+	_, err = c.run(s.timeout(object.CallerFrom(ctx)), nil, &query.Statement{SQL: `SELECT name FROM buckets_config LIMIT 1`})
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && c.fatal == nil {
+		return raw(pg) // without the translation of explain
+	}
+	return explain(err, "")
+}

@@ -1,0 +1,152 @@
+// Package pgstore keeps buckets and objects in PostgreSQL. It owns the connections, who may use them when, every statement
+// that is not about objects, transactions, and the translation of SQLSTATEs into faults. The statements about objects come
+// from core/query.
+//
+// How a statement gets to PostgreSQL, in the order of preference:
+//
+//	quick    a short statement, one prepared statement in one round trip: on an idle connection at once; when none is idle,
+//	         with the others that wait. Reads share a round trip, writes share a transaction (see dispatch.go).
+//	alone    a statement that may run for long, has a timeout, or did not fit into a group: on a connection of its own
+//	in a transaction, for everything that takes more than one statement
+//
+// See DESIGN.md in this directory for the picture.
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kaizengarden/moray/core/bucket"
+	"github.com/kaizengarden/moray/core/object"
+	"github.com/kaizengarden/moray/core/query"
+)
+
+// Config says how to reach PostgreSQL.
+type Config struct {
+	// URL is a connection string as libpq takes it, a URL or key=value pairs. What it leaves out comes from the PG*
+	// environment variables.
+	URL    string
+	Limits Limits
+	Log    *slog.Logger
+	// Metrics gets the metrics of the pool; nil for none.
+	Metrics prometheus.Registerer
+}
+
+// Store implements the ports of core/bucket, core/object and core/rpc. It is safe for concurrent use. Nothing works before
+// Run was called; requests wait for it.
+type Store struct {
+	pool    *pool
+	limits  Limits
+	log     *slog.Logger
+	listens prometheus.Gauge
+}
+
+var (
+	_ object.Store = (*Store)(nil)
+	_ bucket.Store = (*Store)(nil)
+)
+
+// New checks the configuration. It opens no connection.
+func New(c Config) (*Store, error) {
+	config, err := pgconn.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("PostgreSQL's address: %w", err)
+	}
+	for name, value := range sessionSettings {
+		config.RuntimeParams[name] = value
+	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "moray"
+	}
+	config.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {}
+	c.Limits.fill()
+	s := &Store{limits: c.Limits, log: c.Log.With("component", "pgpool")}
+	m := newMetrics(c.Metrics, func() *pool { return s.pool })
+	s.listens = m.listens
+	s.pool = newPool(c.Limits, config, s.log, m.event)
+	return s, nil
+}
+
+// sessionSettings make what PostgreSQL prints independent of its configuration, see core/field.
+var sessionSettings = map[string]string{
+	"client_encoding":    "UTF8",
+	"datestyle":          "ISO",
+	"timezone":           "UTC",
+	"intervalstyle":      "postgres",
+	"bytea_output":       "hex",
+	"extra_float_digits": "1",
+	"lock_timeout":       lockTimeout,
+}
+
+// Run opens connections and keeps them, until ctx ends; then it closes all of them, also those in use, and returns when
+// nothing of the store runs any more. It returns nil.
+func (s *Store) Run(ctx context.Context) error {
+	s.pool.run(ctx)
+	return nil
+}
+
+// maxRetries is how often a statement is run again that fell victim to a deadlock, or a read whose connection was lost.
+const maxRetries = 3
+
+// Do implements object.Store.
+func (s *Store) Do(ctx context.Context, st *query.Statement, row func(object.Row) error) error {
+	caller := object.CallerFrom(ctx)
+	timeout := s.timeout(caller)
+	if st.Sharing == query.Write && timeout > 0 {
+		// Only a transaction of several steps can be given up and is then certainly not committed.
+		return s.InTx(ctx, func(tx object.Tx) error {
+			_, err := tx.Do(ctx, st, row)
+			return err
+		})
+	}
+	var err error
+	for try := 0; try <= maxRetries; try++ {
+		delivered := false
+		err = s.once(ctx, caller, timeout, st, func(r object.Row) error {
+			delivered = true
+			return row(r)
+		})
+		again := sqlState(err) == "40P01" && !delivered || // deadlock_detected
+			st.Sharing != query.Write && !delivered && connectionLost(err)
+		if !again {
+			break
+		}
+	}
+	return explain(err, st.SQL)
+}
+
+func (s *Store) timeout(c *object.Caller) time.Duration {
+	if c.Timeout > 0 {
+		return c.Timeout
+	}
+	return s.limits.QueryTimeout
+}
+
+// once runs a statement as it can be run best.
+func (s *Store) once(ctx context.Context, caller *object.Caller, timeout time.Duration, st *query.Statement, row func(object.Row) error) error {
+	if st.Sharing != query.Alone && timeout == 0 {
+		err := s.pool.quick(ctx, caller.Client, st, row)
+		if !errors.Is(err, errRunAlone) {
+			return err
+		}
+	}
+	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket, find: caller.Find})
+	if err != nil {
+		return err
+	}
+	defer s.pool.release(c)
+	_, err = c.run(timeout, row, waitPatiently, st)
+	switch {
+	case st.Sharing == query.Write:
+		return c.outcome(err)
+	case errors.Is(c.broken, errTimeout), errors.Is(c.broken, errAbandoned):
+		s.pool.cancel(c)
+	}
+	return err
+}

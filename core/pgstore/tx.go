@@ -1,0 +1,111 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kaizengarden/moray/core/bucket"
+	"github.com/kaizengarden/moray/core/fault"
+	"github.com/kaizengarden/moray/core/object"
+	"github.com/kaizengarden/moray/core/query"
+)
+
+var (
+	begin    = &query.Statement{SQL: `BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED`}
+	commit   = &query.Statement{SQL: `COMMIT`}
+	rollback = &query.Statement{SQL: `ROLLBACK`}
+)
+
+// rollbackTimeout bounds the wait for the end of a rollback. After it the connection is closed, which is a rollback too.
+const rollbackTimeout = 5 * time.Second
+
+// tx is a transaction on a connection that was claimed for it. BEGIN travels with the first statement.
+type tx struct {
+	conn    *conn
+	timeout time.Duration // of each statement
+	begun   bool
+	err     error // why the transaction failed
+}
+
+var (
+	_ object.Tx = (*tx)(nil)
+	_ bucket.Tx = (*tx)(nil)
+)
+
+// InTx implements object.Store.
+func (s *Store) InTx(ctx context.Context, fn func(object.Tx) error) error {
+	return s.inTx(ctx, func(t *tx) error { return fn(t) })
+}
+
+// InBucketTx implements bucket.Store.
+func (s *Store) InBucketTx(ctx context.Context, fn func(bucket.Tx) error) error {
+	return s.inTx(ctx, func(t *tx) error { return fn(t) })
+}
+
+func (s *Store) inTx(ctx context.Context, fn func(*tx) error) (err error) {
+	caller := object.CallerFrom(ctx)
+	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket, find: caller.Find})
+	if err != nil {
+		return err
+	}
+	defer s.pool.release(c)
+	t := &tx{conn: c, timeout: s.timeout(caller)}
+	ended := false
+	defer func() { // also if fn panics
+		if !ended {
+			t.rollback()
+		}
+	}()
+	if err := fn(t); err != nil {
+		return err
+	}
+	ended = true
+	return t.commit()
+}
+
+// Do implements object.Tx.
+func (t *tx) Do(_ context.Context, st *query.Statement, row func(object.Row) error) (int64, error) {
+	if t.err != nil {
+		return 0, t.err
+	}
+	statements := []*query.Statement{st}
+	if !t.begun {
+		t.begun = true
+		statements = []*query.Statement{begin, waitPatiently, st}
+	}
+	n, err := t.conn.run(t.timeout, row, statements...)
+	if err != nil {
+		t.err = explain(err, st.SQL)
+		return 0, t.err
+	}
+	return n, nil
+}
+
+// commit ends the transaction. It has no timeout: nobody could tell what became of it.
+func (t *tx) commit() error {
+	if !t.begun {
+		return nil
+	}
+	_, err := t.conn.run(0, nil, commit)
+	err = t.conn.outcome(err)
+	if err == nil && t.conn.undone {
+		err = errUndone()
+	}
+	return explain(err, commit.SQL)
+}
+
+// errUndone says that a commit turned out to be a rollback, because a statement had failed that nobody asked about.
+func errUndone() error {
+	return fault.New(fault.PostgreSQL, "current transaction is aborted, commands ignored until end of transaction block")
+}
+
+// rollback ends the transaction. That it fails is no news for anybody: the connection is closed then, with the same effect.
+func (t *tx) rollback() {
+	if !t.begun || t.conn.broken != nil {
+		return
+	}
+	if _, err := t.conn.run(rollbackTimeout, nil, rollback); err != nil {
+		t.conn.fail(fmt.Errorf("roll back: %w", err)) //nolint:errcheck // because the connection is closed by it
+	}
+}

@@ -1,0 +1,90 @@
+package rpc
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/kaizengarden/moray/core/fault"
+	"github.com/kaizengarden/moray/core/shape"
+)
+
+// method is one method: what it takes, and what it does.
+type method struct {
+	args   []argument
+	run    func(*call) error
+	bucket int  // which argument names a bucket, or -1
+	find   bool // may hold a connection for long
+}
+
+// methods are all methods, sorted by name.
+var methods = map[string]*method{
+	"createBucket": {args: args(bucketArg, configArg, optionsArg), run: createBucket, bucket: 0},
+	"delBucket":    {args: args(bucketArg, optionsArg), run: delBucket, bucket: 0},
+	"delObject":    {args: args(bucketArg, keyArg, optionsArg), run: delObject, bucket: 0},
+	"findObjects":  {args: args(bucketArg, filterArg, optionsArg), run: findObjects, bucket: 0, find: true},
+	"getBucket":    {args: args(optionsArg, bucketArg), run: getBucket, bucket: 1},
+	"getObject":    {args: args(bucketArg, keyArg, optionsArg), run: getObject, bucket: 0},
+	"getTokens":    {args: args(optionsArg), run: getTokens, bucket: -1},
+	"listBuckets":  {args: args(optionsArg), run: listBuckets, bucket: -1},
+	"ping":         {args: args(optionsArg), run: ping, bucket: -1},
+	"putObject":    {args: args(bucketArg, keyArg, valueArg, optionsArg), run: putObject, bucket: 0},
+	"sql":          {args: args(statementArg, valuesArg, optionsArg), run: sql, bucket: -1},
+	"updateBucket": {args: args(nameArg, configArg, optionsArg), run: updateBucket, bucket: 0},
+	"version":      {args: args(optionsArg), run: version, bucket: -1},
+}
+
+// Methods returns the names of all methods, sorted.
+func Methods() []string { return slices.Sorted(maps.Keys(methods)) }
+
+// argument is one positional argument of a method.
+type argument struct {
+	name string
+	kind *kind
+}
+
+// kind is what an argument must be.
+type kind struct {
+	description string
+	shape       shape.Shape
+}
+
+var (
+	nonempty = &kind{"a nonempty string", shape.String{MinLength: 1}}
+	array    = &kind{"an array", shape.Array{}}
+	anObject = &kind{"an object", shape.Object{}}
+	optional = &kind{"a valid options object", optionsShape}
+)
+
+var (
+	bucketArg    = argument{"bucket", nonempty}
+	nameArg      = argument{"name", nonempty}
+	keyArg       = argument{"key", nonempty}
+	filterArg    = argument{"filter", nonempty}
+	statementArg = argument{"statement", nonempty}
+	valueArg     = argument{"value", anObject}
+	configArg    = argument{"config", anObject}
+	valuesArg    = argument{"values", array}
+	optionsArg   = argument{"options", optional}
+)
+
+func args(list ...argument) []argument { return list }
+
+// check checks the number of arguments, and then each of them from left to right. It reads the options.
+func (m *method) check(name string, c *call) error {
+	if len(c.args) != len(m.args) {
+		plural := "s"
+		if len(m.args) == 1 {
+			plural = ""
+		}
+		return fault.New(fault.Invocation, "%s expects %d argument%s", name, len(m.args), plural)
+	}
+	for i, a := range m.args {
+		if problem := shape.Check(a.kind.shape, a.name, c.args[i]); problem != "" {
+			return fault.New(fault.Invocation, `%s expects "%s" (args[%d]) to be %s: %s`, name, a.name, i, a.kind.description, problem)
+		}
+		if a.kind == optional {
+			c.options = parseOptions(c.args[i])
+		}
+	}
+	return nil
+}

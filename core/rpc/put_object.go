@@ -1,0 +1,22 @@
+package rpc
+
+import (
+	"github.com/kaizengarden/moray/core/jsvalue"
+	"github.com/kaizengarden/moray/core/object"
+)
+
+// putObject [bucket, key, value, options]: DATA {"etag"}, END.
+func putObject(c *call) error {
+	value, err := jsvalue.ParseObject(c.args[2])
+	if err != nil {
+		return err
+	}
+	etag, err := c.Objects.Put(c.ctx, &object.Put{
+		Bucket: c.text(0), Key: c.text(1), Value: value, Expects: c.options.precondition(), Fresh: c.options.fresh,
+	})
+	if err != nil {
+		return err
+	}
+	answer := jsvalue.AppendString([]byte(`{"etag":`), etag)
+	return c.send(append(answer, '}'))
+}

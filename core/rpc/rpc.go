@@ -1,0 +1,78 @@
+// Package rpc is the catalogue of Moray's methods: it checks the arguments of a request, hands it to the operation that it
+// asks for, and turns the outcome into an answer. There is one file a method; methods.go is the table of them.
+//
+// The argument checks, their order and their texts are the original's, see its RPC catalogue. What the operations do is in
+// core/bucket and core/object.
+package rpc
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/kaizengarden/moray/core/bucket"
+	"github.com/kaizengarden/moray/core/fast"
+	"github.com/kaizengarden/moray/core/jsvalue"
+	"github.com/kaizengarden/moray/core/object"
+)
+
+// Database is what methods ask of PostgreSQL beyond buckets and objects. The contexts carry an [object.Caller].
+type Database interface {
+	// SQL runs a text in a transaction and passes its rows to row as JSON objects. Without values the text may hold several
+	// statements. row may block; the object is valid during the call.
+	SQL(ctx context.Context, text string, values []jsvalue.Value, row func(jsvalue.Value) error) error
+	// Ping reads something from the database.
+	Ping(ctx context.Context) error
+}
+
+// Handler answers the requests of clients. It implements [fast.Handler] and is safe for concurrent use.
+type Handler struct {
+	Buckets  *bucket.Service
+	Objects  *object.Service
+	Database Database
+	Log      *slog.Logger
+}
+
+var _ fast.Handler = (*Handler)(nil)
+
+// call is one request after its arguments were checked.
+type call struct {
+	*Handler
+	ctx     context.Context
+	w       fast.Sender
+	request *fast.Request
+	args    []jsvalue.Value
+	options *options
+}
+
+// ServeFast implements fast.Handler.
+func (h *Handler) ServeFast(ctx context.Context, w fast.Sender, r *fast.Request) error {
+	m, ok := methods[r.Method]
+	if !ok {
+		return fast.Unsupported(r)
+	}
+	c := &call{Handler: h, w: w, request: r, args: r.Args, options: &options{}}
+	if err := m.check(r.Method, c); err != nil {
+		return reply(err)
+	}
+	caller := &object.Caller{
+		Client:  r.Conn(),
+		Find:    m.find,
+		Timeout: c.options.timeoutDuration(),
+		Request: c.options.requestID,
+	}
+	if m.bucket >= 0 {
+		caller.Bucket = c.text(m.bucket)
+	}
+	c.ctx = object.WithCaller(ctx, caller)
+	return reply(m.run(c))
+}
+
+// text returns the i-th argument, a string. A lone surrogate in it is U+FFFD: PostgreSQL has only valid UTF-8.
+func (c *call) text(i int) string { return text(c.args[i]) }
+
+func text(v jsvalue.Value) string {
+	return string(jsvalue.Sanitize(v.AppendText(make([]byte, 0, len(v)))))
+}
+
+// send sends one value of the answer.
+func (c *call) send(v jsvalue.Value) error { return c.w.Send(v) }

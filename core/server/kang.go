@@ -1,0 +1,28 @@
+package server
+
+import "github.com/kaizengarden/moray/core/monitor"
+
+// kang adapts what the RPC server is doing to what the monitor shows.
+func (s *Server) kang() monitor.Snapshot {
+	shot := s.fast.Snapshot()
+	out := monitor.Snapshot{Stats: monitor.Stats{
+		ConnectionsActive:  uint64(shot.Stats.ConnectionsActive),
+		IgnoredAborts:      shot.Stats.AbortsIgnored,
+		ConnectionsCreated: shot.Stats.ConnectionsCreated,
+		RequestsStarted:    shot.Stats.RequestsStarted,
+		RequestsCompleted:  shot.Stats.RequestsCompleted,
+		RequestsFailed:     shot.Stats.RequestsFailed,
+	}}
+	for _, c := range shot.Connections {
+		out.Connections = append(out.Connections, monitor.Connection{
+			ID: c.ID, Local: c.Local, Remote: c.Remote, Started: c.Started, Completed: c.Completed, Failed: c.Failed,
+			Draining: c.Draining, ErrorSocket: c.Err, Accepted: c.Accepted,
+		})
+	}
+	for _, r := range shot.Requests {
+		out.Requests = append(out.Requests, monitor.Request{
+			Conn: r.Conn, ID: r.ID, Method: r.Method, Args: r.Args, Blackholed: r.Blackholed, Started: r.Started,
+		})
+	}
+	return out
+}

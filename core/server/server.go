@@ -1,0 +1,217 @@
+// Package server joins the parts of moray to a server: configuration in, [Server.Run] until the context ends. It can be used by
+// other programs; cmd/moray is one of them.
+//
+// Parts start in the order monitor, database, listener, and stop in the reverse order: what is used stops after its users.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/kaizengarden/moray/core/bucket"
+	"github.com/kaizengarden/moray/core/config"
+	"github.com/kaizengarden/moray/core/fast"
+	"github.com/kaizengarden/moray/core/monitor"
+	"github.com/kaizengarden/moray/core/object"
+	"github.com/kaizengarden/moray/core/pgstore"
+	"github.com/kaizengarden/moray/core/rpc"
+)
+
+// Server is one moray server. Make it with [New].
+type Server struct {
+	config  *config.Config
+	options Options
+	log     *slog.Logger
+	store   *pgstore.Store
+	fast    *fast.Server
+	monitor *monitor.Monitor
+}
+
+// Options are what a configuration file does not say. All are optional.
+type Options struct {
+	Log *slog.Logger
+	// Ready is called once clients can connect. PostgreSQL need not be reachable then: see the readiness check of the monitor.
+	Ready func(Addresses)
+}
+
+// Addresses are where a server listens.
+type Addresses struct {
+	RPC     net.Addr
+	Monitor net.Addr // nil if there is no monitor
+}
+
+// New makes a server. Nothing is opened before Run.
+func New(c *config.Config, o Options) (*Server, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Standalone == nil {
+		return nil, errors.New("config.manatee: this server follows no cluster; name the database in config.standalone")
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("find out the host's name: %w", err)
+	}
+	registerer, gatherer := monitor.NewRegistry(monitor.Labels{
+		Datacenter: c.Datacenter, Server: c.ServerUUID, Zonename: host, PID: os.Getpid(), Service: c.ServiceName,
+	})
+	limits := poolLimits(c)
+	store, err := pgstore.New(pgstore.Config{URL: c.Standalone.ConnString(), Limits: limits, Log: o.Log, Metrics: registerer})
+	if err != nil {
+		return nil, err
+	}
+	cache := &bucket.Cache{}
+	handler := &rpc.Handler{
+		Buckets:  &bucket.Service{Store: store, Cache: cache},
+		Objects:  &object.Service{Store: store, Buckets: cache},
+		Database: store,
+		Log:      o.Log,
+	}
+	s := &Server{config: c, options: o, log: o.Log, store: store}
+	s.fast = &fast.Server{
+		Handler: handler,
+		Limits:  fastLimits(c, limits),
+		Log:     o.Log,
+		Trace:   &fast.Trace{RequestDone: rpc.NewMetrics(registerer, monitor.LatencyBounds()).RequestDone},
+	}
+	s.monitor = &monitor.Monitor{
+		Hostname: host, PID: os.Getpid(), Started: time.Now(), Metrics: gatherer, Kang: s.kang, Log: o.Log,
+		Checks: []monitor.Check{{Name: "postgresql", Run: store.Ping}},
+	}
+	return s, nil
+}
+
+func poolLimits(c *config.Config) pgstore.Limits {
+	l := pgstore.Limits{
+		MaxConnections: c.Pool.MaxConnections,
+		MinSpare:       c.Pool.MinSpareConnections,
+		MaxQueue:       c.Pool.MaxQueueLength,
+		ClaimDelay:     c.Pool.TargetClaimDelay,
+		ConnectTimeout: c.Pool.ConnectTimeout,
+		CheckInterval:  c.Pool.CheckInterval,
+		QueryTimeout:   c.Pool.QueryTimeout,
+	}
+	if l.MaxQueue == 0 {
+		l.MaxQueue = -1
+	}
+	return l
+}
+
+// fastLimits lets one connection have more requests in flight than the pool has places for: a client with too many is told so
+// by the pool, not held back by its connection.
+func fastLimits(c *config.Config, pool pgstore.Limits) fast.Limits {
+	const beyond = 64
+	return fast.Limits{
+		FrameBytes:   c.Fast.MaxFrameBytes,
+		InFlight:     max(c.Fast.MaxInFlight, pool.MaxQueue+pool.MaxConnections+beyond),
+		UnsentBytes:  c.Fast.UnsentBytes,
+		WriteTimeout: c.Fast.WriteTimeout,
+		Grace:        c.Grace,
+	}
+}
+
+// Run serves until ctx ends; then it lets the requests in flight finish, up to the grace period. It returns when everything
+// that it started has ended. The error is nil after such an end.
+func (s *Server) Run(ctx context.Context) error {
+	for _, method := range rpc.Methods() {
+		s.log.Info("registered RPC method", "component", "fast", "rpcmethod", method)
+	}
+	listener, err := s.listen(ctx, s.config.Port)
+	if err != nil {
+		return err
+	}
+	var monitoring net.Listener
+	if s.config.MonitorPort > 0 {
+		if monitoring, err = s.listen(ctx, s.config.MonitorPort); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+	}
+	return s.serve(ctx, listener, monitoring)
+}
+
+func (s *Server) listen(ctx context.Context, port int) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", net.JoinHostPort(s.config.BindIP, strconv.Itoa(port)))
+	if err != nil {
+		return nil, fmt.Errorf("open port %d: %w", port, err)
+	}
+	return ln, nil
+}
+
+// serve runs the parts. A part that ends by itself ends the server.
+func (s *Server) serve(ctx context.Context, listener, monitoring net.Listener) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+
+	var addresses Addresses
+	stopMonitor := func() error { return nil }
+	if monitoring != nil {
+		addresses.Monitor = monitoring.Addr()
+		stopMonitor = start(ctx, fail, "monitor", func(ctx context.Context) error { return s.monitor.Run(ctx, monitoring) })
+		s.log.Info("monitoring server started on port " + portOf(monitoring))
+	}
+	stopStore := start(ctx, fail, "database", s.store.Run)
+
+	addresses.RPC = listener.Addr()
+	s.log.Info("Moray listening on port "+portOf(listener), "address", addressOf(listener))
+	if s.options.Ready != nil {
+		s.options.Ready(addresses)
+	}
+	err := s.fast.Run(ctx, listener)
+	if errors.Is(err, fast.ErrCutOff) {
+		s.log.Warn("shutdown: " + err.Error())
+		err = nil
+	}
+	return errors.Join(err, stopStore(), stopMonitor())
+}
+
+// start runs a part until the function that it returns is called, which waits for the part's end. It outlives ctx, because the
+// parts that use it may; if it ends by itself, fail tells the others.
+func start(ctx context.Context, fail func(error), name string, run func(context.Context) error) (stop func() error) {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() {
+		err := run(own)
+		if own.Err() == nil {
+			if err == nil {
+				err = errors.New("ended by itself")
+			}
+			fail(fmt.Errorf("%s: %w", name, err))
+		}
+		ended <- err
+	}()
+	return func() error {
+		cancel()
+		if err := <-ended; err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	}
+}
+
+func portOf(ln net.Listener) string {
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		return ln.Addr().String()
+	}
+	return port
+}
+
+// addressOf is the listener's address as the original logs it.
+func addressOf(ln net.Listener) slog.Value {
+	tcp, ok := ln.Addr().(*net.TCPAddr)
+	if !ok {
+		return slog.StringValue(ln.Addr().String())
+	}
+	family := "IPv4"
+	if tcp.IP.To4() == nil {
+		family = "IPv6"
+	}
+	return slog.GroupValue(slog.String("address", tcp.IP.String()), slog.String("family", family), slog.Int("port", tcp.Port))
+}

@@ -1,0 +1,5 @@
+'use strict';
+
+const crypto = require('crypto');
+
+exports.create = () => crypto.randomUUID();
