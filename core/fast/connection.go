@@ -3,15 +3,11 @@ package fast
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
-	"runtime/debug"
 	"time"
-
-	"github.com/kaizengarden/moray/core/jsvalue"
 )
 
 // conn is one connection of a server.
@@ -44,12 +40,6 @@ type conn struct {
 	hold     *time.Timer         // * lets values leave that were held back
 	holding  bool                // * hold is running
 }
-
-// holdTime and flushSize bound how long and how many values are held back for the end of the answer.
-const (
-	holdTime  = 5 * time.Millisecond
-	flushSize = 16 << 10
-)
 
 // run serves the connection to its end.
 func (c *conn) run() {
@@ -221,112 +211,4 @@ func (c *conn) ignoreAbort(id uint32) {
 	if c.stats.AbortsIgnored++; c.stats.AbortsIgnored == 1 { // once a connection, lest a client fills the log
 		c.log.Warn("ignoring request to abort RPC (not supported)", "msgid", id)
 	}
-}
-
-// serve answers the request.
-func (r *Request) serve() {
-	c := r.conn
-	defer c.tasks.Done()
-	err := r.handle()
-	if done := c.server.Trace; done != nil && done.RequestDone != nil {
-		done.RequestDone(r, time.Since(r.started), err)
-	}
-	c.finish(r, err)
-}
-
-// handle runs the handler. A panic of it is its error.
-func (r *Request) handle() (err error) {
-	if r.Method == "" {
-		return notWellFormed(r, r.envelope.All)
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return r.conn.server.Handler.ServeFast(r.conn.work, (*sender)(r), r)
-}
-
-// finish sends the end of the answer to r and forgets r.
-func (c *conn) finish(r *Request, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.awaitRoom()
-	switch {
-	case c.err != nil:
-	case err == nil:
-		c.appendFrame(r.Version, StatusEnd, r.ID, r.Method, func(dst []byte) []byte { return append(dst, '[', ']') })
-	default:
-		answer, expected := answerOf(err)
-		if !expected {
-			c.log.Error("request failed", "msgid", r.ID, "route", r.Method, "err", err)
-		}
-		c.appendFrame(r.Version, StatusError, r.ID, r.Method, answer.appendTo)
-	}
-	delete(c.pending, r.ID)
-	if !r.standing {
-		c.inFlight--
-	}
-	c.held -= len(r.payload)
-	c.stats.RequestsCompleted++
-	if err != nil {
-		c.stats.RequestsFailed++
-	}
-	c.changed.Broadcast()
-	r.release()
-	if c.err == nil && !c.writing {
-		c.write(len(c.pending) > 0)
-	}
-}
-
-// awaitRoom waits while more than enough waits to be sent. mu is held.
-func (c *conn) awaitRoom() {
-	for c.err == nil && c.waiting() >= c.limits.UnsentBytes {
-		c.changed.Wait()
-	}
-}
-
-// sender is a Request as a Sender.
-type sender Request
-
-func (s *sender) Send(value jsvalue.Value) error {
-	c := s.conn
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.awaitRoom(); c.err != nil {
-		return ErrGone
-	}
-	c.appendFrame(s.Version, StatusData, s.ID, s.Method, func(dst []byte) []byte {
-		return append(append(append(dst, '['), value...), ']')
-	})
-	switch {
-	case c.writing: // it takes the value along
-	case s.standing || len(c.out.b) >= flushSize:
-		c.startWriter()
-	default:
-		c.holdBack()
-	}
-	return nil
-}
-
-// holdBack makes sure that what was appended leaves in a while. mu is held.
-func (c *conn) holdBack() {
-	if c.holding {
-		return
-	}
-	c.holding = true
-	c.tasks.Add(1)
-	if c.hold != nil {
-		c.hold.Reset(holdTime)
-		return
-	}
-	c.hold = time.AfterFunc(holdTime, func() {
-		defer c.tasks.Done()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.holding = false
-		if !c.writing {
-			c.write(false)
-		}
-	})
 }

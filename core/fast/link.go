@@ -19,7 +19,7 @@ import (
 // together in the next one.
 type link struct {
 	nc      net.Conn
-	socket  net.Conn       // nc, or what is under its encryption: closing that never waits
+	socket  net.Conn       // under nc's encryption, if any: closing it never waits
 	timeout time.Duration  // a write that makes no progress for so long ends the connection
 	armed   time.Time      // when the write deadline was set; belongs to the writer
 	tasks   sync.WaitGroup // goroutines of this end, added only while the link lives
@@ -33,11 +33,16 @@ type link struct {
 }
 
 func (l *link) init(nc net.Conn, timeout time.Duration) {
-	l.nc, l.socket, l.timeout = nc, nc, timeout
-	if wrapped, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		l.socket = wrapped.NetConn()
-	}
+	l.nc, l.socket, l.timeout = nc, socketOf(nc), timeout
 	l.changed.L = &l.mu
+}
+
+// socketOf returns what is under the encryption of nc, or nc itself.
+func socketOf(nc net.Conn) net.Conn {
+	if encrypted, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		return encrypted.NetConn()
+	}
+	return nc
 }
 
 // buffer holds frames. Those of ordinary size are used again by other connections, so that idle ones hold none.

@@ -24,6 +24,7 @@ type Request struct {
 	envelope Envelope
 	started  time.Time
 	standing bool // guarded by conn.mu
+	onEnd    func()
 }
 
 // Gone returns a channel that is closed when the client has ended its side of the connection, when the connection is lost
@@ -41,6 +42,10 @@ func (r *Request) Standing() {
 		r.conn.changed.Broadcast()
 	}
 }
+
+// OnEnd makes f be called when the end of the answer has its place among what is sent to the client, or is lost with the
+// connection. It is for the handler. f must not wait, and must not use r or the server.
+func (r *Request) OnEnd(f func()) { r.onEnd = f }
 
 // Conn returns the number of the connection: 1 and up, unique among those that are open.
 func (r *Request) Conn() uint64 { return r.conn.id }

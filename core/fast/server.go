@@ -145,10 +145,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, log *slog.Logger, 
 
 // keepAlive makes the system notice within a minute that a client has vanished.
 func keepAlive(nc net.Conn) {
-	if wrapped, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		nc = wrapped.NetConn()
-	}
-	if tcp, ok := nc.(*net.TCPConn); ok {
+	if tcp, ok := socketOf(nc).(*net.TCPConn); ok {
 		// An error means that the connection has ended, which reading from it will tell.
 		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 10 * time.Second, Count: 3})
 	}

@@ -135,22 +135,19 @@ func TestDepth(t *testing.T) {
 		nested := func(depth int) string {
 			return strings.Repeat(around.before, depth-1) + "(a=b)" + strings.Repeat(around.after, depth-1)
 		}
-		// Without a parenthesis in front one level is added around the whole.
-		most := filter.MaxDepth
-		if around.before == "!" {
-			most--
-		}
-		n, err := filter.Parse(nested(most))
+		n, err := filter.Parse(nested(filter.MaxDepth))
 		if err != nil {
-			t.Errorf("%d times %s: %v", most, around.before, err)
+			t.Errorf("%d times %s: %v", filter.MaxDepth-1, around.before, err)
 			continue
 		}
-		if again := mustParse(t, n.String()); !cmp.Equal(tree(again), tree(n)) {
-			t.Errorf("%d times %s: printed and parsed again it differs", most, around.before)
+		if again := mustParse(t, n.String()); !cmp.Equal(again, n) {
+			t.Errorf("%d times %s: printed and parsed again it differs", filter.MaxDepth-1, around.before)
 		}
-		n.Match(object{}) // must end
-		if _, err := filter.Parse(nested(most + 1)); err == nil || !strings.Contains(err.Error(), "at most 10000 levels") {
-			t.Errorf("%d times %s: error %v", most+1, around.before, err)
+		if accepts := n.Match(object{}); accepts != (strings.HasSuffix(around.before, "!") && filter.MaxDepth%2 == 0) {
+			t.Errorf("%d times %s: accepted is %v", filter.MaxDepth-1, around.before, accepts)
+		}
+		if _, err := filter.Parse(nested(filter.MaxDepth + 1)); err == nil || !strings.Contains(err.Error(), "at most 10000 levels") {
+			t.Errorf("%d times %s: error %v", filter.MaxDepth, around.before, err)
 		}
 	}
 	if _, err := filter.Parse(strings.Repeat("(&", 1<<20)); err == nil {

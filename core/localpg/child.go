@@ -18,8 +18,8 @@ type child struct {
 	err  error         // how it ended; valid when done is closed
 }
 
-// spawn starts cmd and a goroutine that waits for its end, calls exited if that is not nil, and closes done. Whoever
-// spawns a process waits for done.
+// spawn starts cmd and a goroutine that waits for its end, closes done, and calls exited if that is not nil: whoever learns
+// of the end from exited finds done closed. Whoever spawns a process waits for done.
 //
 // The kernel sends the parent-death signal when the *thread* that forked ends, not the process, and Go ends threads when
 // it likes. So the thread that forks is locked to that goroutine and sleeps in wait until the process is gone: it ends earlier
@@ -36,10 +36,10 @@ func spawn(cmd *exec.Cmd, exited func()) (*child, error) {
 			return
 		}
 		c.err = cmd.Wait()
+		close(c.done)
 		if exited != nil {
 			exited()
 		}
-		close(c.done)
 	}()
 	if err := <-started; err != nil {
 		return nil, err

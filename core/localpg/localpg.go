@@ -27,6 +27,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Superuser is the role that initdb makes. The socket's directory is open to its owner only, so nobody needs a password.
@@ -165,5 +167,9 @@ func open(ctx context.Context, cfg Config) (*cluster, error) {
 	return c, nil
 }
 
-// close frees the home for the next moray.
-func (c *cluster) close() { c.lock.Close() }
+// close frees the home for the next moray. Closing the file is not enough: until it executes its program, a process that is
+// being forked elsewhere in this one has a copy of the descriptor.
+func (c *cluster) close() {
+	_ = unix.Flock(int(c.lock.Fd()), unix.LOCK_UN) // cannot fail on a file that we have locked
+	c.lock.Close()
+}

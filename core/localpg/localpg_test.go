@@ -5,9 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -163,20 +161,6 @@ func TestStartFails(t *testing.T) {
 		t.Errorf("error %v, want PostgreSQL's", err)
 	}
 	run(t, localpg.Config{DataDir: home}, func(s *localpg.Server) { wantRow(t, s) })
-}
-
-// The kernel's parent-death signal comes when the thread that forked ends. Goroutines that end while locked to their thread
-// end it: with a fork on any thread, some of them would take the server down.
-func TestThreadsEnd(t *testing.T) {
-	t.Parallel()
-	run(t, localpg.Config{DataDir: preparedHome(t)}, func(s *localpg.Server) {
-		var all sync.WaitGroup
-		for range 200 {
-			all.Go(runtime.LockOSThread)
-		}
-		all.Wait()
-		wantRow(t, s)
-	})
 }
 
 func TestInterrupted(t *testing.T) {

@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"errors"
 
 	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/query"
@@ -24,7 +23,7 @@ func (s *Service) Delete(ctx context.Context, d *Delete) error {
 			return err
 		}
 		err = d.run(b, func(st *query.Statement, row func(Row) error) error { return s.Store.Do(ctx, st, row) })
-		if !errors.Is(err, ErrStale) {
+		if !isStale(err) {
 			return err
 		}
 	}
@@ -33,7 +32,7 @@ func (s *Service) Delete(ctx context.Context, d *Delete) error {
 
 // run removes the object with one statement. The error is ErrStale if nothing was removed because the definition is not
 // current, or because another request was at the object at the same moment.
-func (d *Delete) run(b *bucket.Bucket, do func(*query.Statement, func(Row) error) error) error {
+func (d *Delete) run(b *bucket.Bucket, do doFunc) error {
 	var etag []byte
 	if d.Etag != "" {
 		etag = []byte(d.Etag)

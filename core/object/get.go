@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"errors"
 
 	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/fault"
@@ -57,7 +56,7 @@ func (s *Service) withDefinition(ctx context.Context, name string, fresh bool, f
 	if err != nil {
 		return err
 	}
-	if err = fn(b); !errors.Is(err, ErrStale) {
+	if err = fn(b); !isStale(err) {
 		return err
 	}
 	if b, err = s.Buckets.Get(ctx, s.Store, name, true); err != nil {

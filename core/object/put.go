@@ -23,31 +23,26 @@ type Put struct {
 // Put writes an object and returns its etag. The faults are BucketNotFound, EtagConflict, InvalidIndexType, UniqueAttribute,
 // and what PostgreSQL says about the values.
 func (s *Service) Put(ctx context.Context, p *Put) (etag string, err error) {
-	w := writing{Put: p, etag: jsvalue.Etag(p.Value.Text()), mtime: s.mtime()}
+	w := newWriting(p, s.mtime())
 	b, err := s.Buckets.Get(ctx, s.Store, p.Bucket, p.Fresh)
 	if err != nil {
 		return "", err
 	}
 	if b.Plain() {
-		done, err := s.putAtOnce(ctx, b, &w)
+		done, err := w.atOnce(b, func(st *query.Statement, row func(Row) error) error { return s.Store.Do(ctx, st, row) })
 		if done {
 			return w.etag, err
 		}
+		s.Buckets.Forget(p.Bucket) // for all that is known it is out of date
 	}
-	for range maxAttempts {
-		err = s.Store.InTx(ctx, func(tx Tx) error {
-			b, err := s.Buckets.Get(ctx, tx, p.Bucket, false)
-			if err != nil {
-				return err
-			}
-			return s.put(ctx, tx, b, &w)
-		})
-		if !errors.Is(err, ErrStale) {
-			return w.etag, err
+	err = s.inTx(ctx, p.Bucket, func(tx Tx) error {
+		b, err := s.Buckets.Get(ctx, tx, p.Bucket, false)
+		if err != nil {
+			return err
 		}
-		s.Buckets.Forget(p.Bucket)
-	}
-	return "", err
+		return s.put(ctx, tx, b, w)
+	})
+	return w.etag, err
 }
 
 // writing is a put under way.
@@ -55,6 +50,10 @@ type writing struct {
 	*Put
 	etag  string
 	mtime int64
+}
+
+func newWriting(p *Put, mtime int64) *writing {
+	return &writing{Put: p, etag: jsvalue.Etag(p.Value.Text()), mtime: mtime}
 }
 
 // row returns what is to be stored.
@@ -69,17 +68,16 @@ func (w *writing) row(b *bucket.Bucket) (*query.Put, error) {
 	}, nil
 }
 
-// putAtOnce writes with one statement that commits itself. done is false if nothing was written and the steps have to tell
-// why, or to try again: the definition is not current, another request was at the object at the same moment, or both the
-// value and the precondition may be wrong and the precondition comes first.
-func (s *Service) putAtOnce(ctx context.Context, b *bucket.Bucket, w *writing) (done bool, err error) {
+// atOnce writes with one statement that commits itself. done is false if nothing was written and the steps have to tell why, or
+// to try again: the definition is not current, another request was at the object at the same moment, or both the value and the
+// precondition may be wrong and the precondition comes first.
+func (w *writing) atOnce(b *bucket.Bucket, do doFunc) (done bool, err error) {
 	row, err := w.row(b)
 	if err != nil {
 		return w.Expects.kind == anything, err
 	}
-	statements := query.For(b)
 	var st *query.Statement
-	switch w.Expects.kind {
+	switch statements := query.For(b); w.Expects.kind {
 	case anything:
 		st = statements.PutAny(row)
 	case nothing:
@@ -89,25 +87,21 @@ func (s *Service) putAtOnce(ctx context.Context, b *bucket.Bucket, w *writing) (
 	}
 	var answered, written bool
 	var actual []byte
-	err = s.Store.Do(ctx, st, func(r Row) error {
-		answered, written, actual = true, r[0] != nil, append([]byte(nil), r[1]...)
-		if r[1] == nil {
-			actual = nil
+	err = do(st, func(r Row) error {
+		answered, written, actual = true, r[0] != nil, nil
+		if r[1] != nil {
+			actual = append([]byte{}, r[1]...)
 		}
 		return nil
 	})
 	switch {
-	case errors.Is(err, ErrStale):
-		s.Buckets.Forget(w.Bucket)
-		return false, nil
-	case errors.Is(err, ErrRefused) && w.Expects.kind != anything:
+	case isStale(err), errors.Is(err, ErrRefused) && w.Expects.kind != anything:
 		return false, nil
 	case err != nil:
 		return true, explain(err, b, w.Key)
 	case written:
 		return true, nil
 	case !answered:
-		s.Buckets.Forget(w.Bucket)
 		return false, nil
 	}
 	// The object that was there when it was looked at does not fit, unless it was changed back just then.
@@ -151,6 +145,8 @@ func (s *Service) put(ctx context.Context, tx Tx, b *bucket.Bucket, w *writing) 
 	}
 	return errBusy
 }
+
+func isStale(err error) bool { return errors.Is(err, ErrStale) }
 
 // lock locks a row and returns its etag, nil if there is none. It fails with ErrStale if b is not the stored definition.
 func lock(ctx context.Context, tx Tx, b *bucket.Bucket, st *query.Statement) (etag []byte, err error) {

@@ -17,6 +17,8 @@ type merged struct {
 	object *jsvalue.Object // nil if the text is not an object, which only other programs can have stored
 	text   jsvalue.Value   // then this is the value
 	edits  []jsvalue.Edit
+	// unreal are the columns that hold what JSON has no number for, NaN or Infinity: records show null, filters compare with it.
+	unreal []jsvalue.Edit
 }
 
 // merge reads the value of a row. A column wins over the member of the same name, except that an array stays under an index
@@ -55,6 +57,9 @@ func merge(b *bucket.Bucket, row Row) (*merged, error) {
 		if err != nil {
 			return nil, err
 		}
+		if c.Type == field.Number && jsvalue.Value(value).IsNull() {
+			m.unreal = append(m.unreal, jsvalue.Edit{Name: c.Name, Value: bytes.Clone(row[at])})
+		}
 		if !bytes.Equal(value, member) {
 			m.edits = append(m.edits, jsvalue.Edit{Name: c.Name, Value: value})
 		}
@@ -72,6 +77,14 @@ func (m *merged) appendTo(dst []byte) []byte {
 		return append(dst, m.text...)
 	}
 	return m.object.AppendEdited(dst, m.edits)
+}
+
+// rewritten returns the value as an object of its own.
+func (m *merged) rewritten() (*jsvalue.Object, error) {
+	if len(m.edits) == 0 {
+		return m.object, nil
+	}
+	return jsvalue.ParseObject(m.appendTo(nil))
 }
 
 // appendRecord appends what getObject answers for a row.
@@ -184,6 +197,11 @@ func (f *found) Get(attribute string) jsvalue.Value {
 
 // member returns the member of exactly this name, after the columns were laid over it.
 func (f *found) member(name string) jsvalue.Value {
+	for _, e := range f.unreal {
+		if e.Name == name {
+			return e.Value
+		}
+	}
 	for _, e := range f.edits {
 		if e.Name == name {
 			return e.Value

@@ -157,7 +157,7 @@ func (c *conn) run(timeout time.Duration, row func(object.Row) error, statements
 		if n, err = c.result(rows); err != nil {
 			break
 		}
-		if rows == nil {
+		if i < len(statements)-1 {
 			c.deadline(timeout)
 		}
 	}

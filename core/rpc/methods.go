@@ -18,19 +18,25 @@ type method struct {
 
 // methods are all methods, sorted by name.
 var methods = map[string]*method{
-	"createBucket": {args: args(bucketArg, configArg, optionsArg), run: createBucket, bucket: 0},
-	"delBucket":    {args: args(bucketArg, optionsArg), run: delBucket, bucket: 0},
-	"delObject":    {args: args(bucketArg, keyArg, optionsArg), run: delObject, bucket: 0},
-	"findObjects":  {args: args(bucketArg, filterArg, optionsArg), run: findObjects, bucket: 0, find: true},
-	"getBucket":    {args: args(optionsArg, bucketArg), run: getBucket, bucket: 1},
-	"getObject":    {args: args(bucketArg, keyArg, optionsArg), run: getObject, bucket: 0},
-	"getTokens":    {args: args(optionsArg), run: getTokens, bucket: -1},
-	"listBuckets":  {args: args(optionsArg), run: listBuckets, bucket: -1},
-	"ping":         {args: args(optionsArg), run: ping, bucket: -1},
-	"putObject":    {args: args(bucketArg, keyArg, valueArg, optionsArg), run: putObject, bucket: 0},
-	"sql":          {args: args(statementArg, valuesArg, optionsArg), run: sql, bucket: -1},
-	"updateBucket": {args: args(nameArg, configArg, optionsArg), run: updateBucket, bucket: 0},
-	"version":      {args: args(optionsArg), run: version, bucket: -1},
+	"batch":          {args: args(requestsArg, optionsArg), run: batch, bucket: -1},
+	"createBucket":   {args: args(bucketArg, configArg, optionsArg), run: createBucket, bucket: 0},
+	"delBucket":      {args: args(bucketArg, optionsArg), run: delBucket, bucket: 0},
+	"delObject":      {args: args(bucketArg, keyArg, optionsArg), run: delObject, bucket: 0},
+	"deleteMany":     {args: args(bucketArg, filterArg, optionsArg), run: deleteMany, bucket: 0},
+	"findObjects":    {args: args(bucketArg, filterArg, optionsArg), run: findObjects, bucket: 0, find: true},
+	"getBucket":      {args: args(optionsArg, bucketArg), run: getBucket, bucket: 1},
+	"getObject":      {args: args(bucketArg, keyArg, optionsArg), run: getObject, bucket: 0},
+	"getTokens":      {args: args(optionsArg), run: getTokens, bucket: -1},
+	"listBuckets":    {args: args(optionsArg), run: listBuckets, bucket: -1},
+	"listen":         {args: args(channelArg, optionsArg), run: listen, bucket: -1},
+	"ping":           {args: args(optionsArg), run: ping, bucket: -1},
+	"putObject":      {args: args(bucketArg, keyArg, valueArg, optionsArg), run: putObject, bucket: 0},
+	"reindexObjects": {args: args(bucketArg, countArg, optionsArg), run: reindexObjects, bucket: 0},
+	"sql":            {args: args(statementArg, valuesArg, optionsArg), run: sql, bucket: -1},
+	"unlisten":       {args: args(idArg, optionsArg), run: unlisten, bucket: -1},
+	"updateBucket":   {args: args(nameArg, configArg, optionsArg), run: updateBucket, bucket: 0},
+	"updateObjects":  {args: args(bucketArg, fieldsArg, filterArg, optionsArg), run: updateObjects, bucket: 0},
+	"version":        {args: args(optionsArg), run: version, bucket: -1},
 }
 
 // Methods returns the names of all methods, sorted.
@@ -50,9 +56,12 @@ type kind struct {
 
 var (
 	nonempty = &kind{"a nonempty string", shape.String{MinLength: 1}}
+	integer  = &kind{"a nonnegative integer", shape.Integer{}}
 	array    = &kind{"an array", shape.Array{}}
 	anObject = &kind{"an object", shape.Object{}}
 	optional = &kind{"a valid options object", optionsShape}
+
+	requestsKind = &kind{"an array of valid request objects", requestsShape}
 )
 
 var (
@@ -61,6 +70,11 @@ var (
 	keyArg       = argument{"key", nonempty}
 	filterArg    = argument{"filter", nonempty}
 	statementArg = argument{"statement", nonempty}
+	channelArg   = argument{"channel", nonempty}
+	idArg        = argument{"id", nonempty}
+	countArg     = argument{"count", integer}
+	fieldsArg    = argument{"fields", anObject}
+	requestsArg  = argument{"requests", requestsKind}
 	valueArg     = argument{"value", anObject}
 	configArg    = argument{"config", anObject}
 	valuesArg    = argument{"values", array}

@@ -20,6 +20,8 @@ type Database interface {
 	// SQL runs a text in a transaction and passes its rows to row as JSON objects. Without values the text may hold several
 	// statements. row may block; the object is valid during the call.
 	SQL(ctx context.Context, text string, values []jsvalue.Value, row func(jsvalue.Value) error) error
+	// Listen passes the notifications of a channel to notify until ctx ends; then it returns nil. notify may block.
+	Listen(ctx context.Context, channel string, notify func(channel, payload string) error) error
 	// Ping reads something from the database.
 	Ping(ctx context.Context) error
 }
@@ -30,6 +32,8 @@ type Handler struct {
 	Objects  *object.Service
 	Database Database
 	Log      *slog.Logger
+
+	listens listens
 }
 
 var _ fast.Handler = (*Handler)(nil)

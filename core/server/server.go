@@ -36,6 +36,8 @@ type Server struct {
 // Options are what a configuration file does not say. All are optional.
 type Options struct {
 	Log *slog.Logger
+	// RPC and Monitor are listeners to use instead of opening the configured ports. Run closes them.
+	RPC, Monitor net.Listener
 	// Ready is called once clients can connect. PostgreSQL need not be reachable then: see the readiness check of the monitor.
 	Ready func(Addresses)
 }
@@ -122,20 +124,24 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, method := range rpc.Methods() {
 		s.log.Info("registered RPC method", "component", "fast", "rpcmethod", method)
 	}
-	listener, err := s.listen(ctx, s.config.Port)
+	listener, err := s.listen(ctx, s.options.RPC, s.config.Port)
 	if err != nil {
 		return err
 	}
-	var monitoring net.Listener
-	if s.config.MonitorPort > 0 {
-		if monitoring, err = s.listen(ctx, s.config.MonitorPort); err != nil {
+	monitoring := s.options.Monitor
+	if s.config.MonitorPort > 0 || monitoring != nil {
+		if monitoring, err = s.listen(ctx, monitoring, s.config.MonitorPort); err != nil {
 			return errors.Join(err, listener.Close())
 		}
 	}
 	return s.serve(ctx, listener, monitoring)
 }
 
-func (s *Server) listen(ctx context.Context, port int) (net.Listener, error) {
+// listen returns given, or opens a port.
+func (s *Server) listen(ctx context.Context, given net.Listener, port int) (net.Listener, error) {
+	if given != nil {
+		return given, nil
+	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", net.JoinHostPort(s.config.BindIP, strconv.Itoa(port)))
 	if err != nil {

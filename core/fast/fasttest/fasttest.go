@@ -149,9 +149,25 @@ func (p *Peer) Gone() {
 // Ended is [Peer.Gone] where a reset is an error.
 func (p *Peer) Ended() {
 	p.t.Helper()
-	m := new(fast.Message)
-	if err := p.d.Decode(m); err != io.EOF {
-		p.t.Fatalf("instead of the end of the stream: %v %q, error %v", m.Status, m.Payload, err)
+	for _, m := range p.Rest() {
+		p.t.Fatalf("instead of the end of the stream: %v %q", m.Status, m.Payload)
+	}
+}
+
+// Rest returns the messages up to the end of the stream. A reset is an error.
+func (p *Peer) Rest() []*fast.Message {
+	p.t.Helper()
+	var rest []*fast.Message
+	for {
+		m := new(fast.Message)
+		err := p.d.Decode(m)
+		if err == io.EOF {
+			return rest
+		}
+		if err != nil {
+			p.t.Fatalf("after %d messages, instead of the end of the stream: %v", len(rest), err)
+		}
+		rest = append(rest, m)
 	}
 }
 

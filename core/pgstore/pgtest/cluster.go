@@ -15,26 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kaizengarden/moray/core/localpg"
+	"github.com/kaizengarden/moray/core/pgstore"
 )
 
 // template is the database that the tests' databases are copies of.
 const template = "moray_template"
-
-// bootstrap is what the operator's set-up step leaves: the role, and in the database its one table. It is run by the superuser.
-//
-// TODO: replace both by the constants of core/pgstore once they exist; nothing else here knows the layout.
-const (
-	bootstrapRole     = `CREATE ROLE moray LOGIN CREATEDB NOSUPERUSER NOCREATEROLE`
-	bootstrapDatabase = `CREATE TABLE buckets_config (
-	name text PRIMARY KEY,
-	index text NOT NULL,
-	pre text NOT NULL,
-	post text NOT NULL,
-	options text,
-	mtime timestamp without time zone DEFAULT now() NOT NULL
-);
-ALTER TABLE buckets_config OWNER TO moray`
-)
 
 // homes are the names of the clusters' directories.
 const homes = "moray-pgtest-*"
@@ -97,7 +82,7 @@ func openCluster(ctx context.Context) (*Cluster, error) {
 		err = c.start()
 	}
 	if err == nil {
-		err = c.makeTemplate(ctx)
+		err = pgstore.Init(ctx, pgstore.Bootstrap{URL: c.server.DSN(localpg.Superuser, "postgres"), Database: template})
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.close())
@@ -161,24 +146,15 @@ func (c *Cluster) Start(t testing.TB) {
 // Server tells about the running server: its process, its log, its programs.
 func (c *Cluster) Server() *localpg.Server { return c.server }
 
-func (c *Cluster) makeTemplate(ctx context.Context) error {
-	if err := c.run(ctx, "postgres", bootstrapRole, "CREATE DATABASE "+template+" OWNER moray TEMPLATE template0"); err != nil {
-		return err
-	}
-	return c.run(ctx, template, bootstrapDatabase)
-}
-
-// run runs statements as superuser, each on its own.
-func (c *Cluster) run(ctx context.Context, database string, statements ...string) error {
-	conn, err := pgx.Connect(ctx, c.server.DSN(localpg.Superuser, database))
+// run runs a statement as superuser.
+func (c *Cluster) run(ctx context.Context, sql string) error {
+	conn, err := pgx.Connect(ctx, c.server.DSN(localpg.Superuser, "postgres"))
 	if err != nil {
 		return fmt.Errorf("connect to the tests' PostgreSQL: %w", err)
 	}
 	defer conn.Close(ctx)
-	for _, sql := range statements {
-		if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
-			return fmt.Errorf("%s: %w", sql, err)
-		}
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		return fmt.Errorf("%s: %w", sql, err)
 	}
 	return nil
 }

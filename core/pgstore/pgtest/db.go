@@ -29,7 +29,7 @@ type DB struct {
 func (c *Cluster) New(t testing.TB) *DB {
 	t.Helper()
 	db := &DB{Name: fmt.Sprintf("test_%d", c.made.Add(1)), cluster: c}
-	if err := c.run(t.Context(), "postgres", "CREATE DATABASE "+db.Name+" OWNER moray TEMPLATE "+template); err != nil {
+	if err := c.run(t.Context(), "CREATE DATABASE "+db.Name+" OWNER moray TEMPLATE "+template); err != nil {
 		t.Fatalf("make the test's database: %v", err)
 	}
 	t.Cleanup(func() {
@@ -38,7 +38,7 @@ func (c *Cluster) New(t testing.TB) *DB {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), dropTimeout)
 		defer cancel()
-		if err := c.run(ctx, "postgres", "DROP DATABASE "+db.Name+" WITH (FORCE)"); err != nil {
+		if err := c.run(ctx, "DROP DATABASE "+db.Name+" WITH (FORCE)"); err != nil {
 			t.Errorf("drop the test's database: %v", err)
 		}
 	})

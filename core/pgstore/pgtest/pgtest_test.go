@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -36,6 +39,20 @@ func TestNew(t *testing.T) {
 	}
 	if got := b.Strings(t, `SELECT name FROM buckets_config`); len(got) != 0 {
 		t.Errorf("the other database has rows %q, want none", got)
+	}
+}
+
+// A database's column order is part of what an operator's set-up step leaves.
+func TestConfigTable(t *testing.T) {
+	t.Parallel()
+	got := pgtest.New(t).Strings(t, `SELECT column_name, data_type, is_nullable, column_default FROM information_schema.columns
+		WHERE table_name = 'buckets_config' ORDER BY ordinal_position`)
+	want := []string{
+		"name|text|NO|", "index|text|NO|", "pre|text|NO|", "post|text|NO|", "options|text|YES|",
+		"mtime|timestamp without time zone|NO|now()",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("columns of buckets_config\n%q, want\n%q", got, want)
 	}
 }
 
@@ -100,6 +117,45 @@ func TestClusterStopStart(t *testing.T) {
 		}
 		if got, want := db.Strings(t, "SELECT a FROM t"), []string{"1"}; !slices.Equal(got, want) {
 			t.Errorf("rows after %v: %q, want %q", signal, got, want)
+		}
+	}
+}
+
+// Directories that a killed test process left are removed by a later one, and no others.
+func TestSweep(t *testing.T) {
+	parent, err := os.MkdirTemp("", "pgtest-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(parent) })
+	if err := os.Chmod(parent, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", parent)
+	old, locked, young := filepath.Join(parent, "moray-pgtest-1"), filepath.Join(parent, "moray-pgtest-2"), filepath.Join(parent, "moray-pgtest-3")
+	for _, dir := range []string{old, locked, young} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock, err := os.Create(filepath.Join(locked, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	hourAgo := time.Now().Add(-time.Hour)
+	for _, dir := range []string{old, locked} {
+		if err := os.Chtimes(dir, hourAgo, hourAgo); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pgtest.NewCluster(t)
+	for dir, want := range map[string]bool{old: false, locked: true, young: true} {
+		if _, err := os.Stat(dir); (err == nil) != want {
+			t.Errorf("%s exists: %v, want %v (error %v)", filepath.Base(dir), err == nil, want, err)
 		}
 	}
 }

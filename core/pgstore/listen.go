@@ -1,0 +1,98 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/kaizengarden/moray/core/fault"
+	"github.com/kaizengarden/moray/core/query"
+)
+
+// Listen passes the notifications of a channel to notify, on a connection of its own that counts for nothing else, until ctx
+// ends; then it returns nil. notify may block. The name of the channel is that under which PostgreSQL reports it: it cuts long
+// names.
+func (s *Store) Listen(ctx context.Context, channel string, notify func(channel, payload string) error) error {
+	c, err := s.openListener(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return fault.New(fault.Multi, "Postgres client failed: %s", s.connectReason(err)).Because(err)
+	}
+	s.listens.Inc()
+	defer s.listens.Dec()
+	defer c.close()
+	stop := context.AfterFunc(ctx, func() { c.net.Close() }) //nolint:errcheck // because closing is all that it is for
+	defer stop()
+
+	// LISTEN takes no parameter.
+	if _, err = c.run(s.limits.ConnectTimeout, nil, &query.Statement{SQL: `LISTEN ` + query.Quote(channel), Once: true}); err == nil {
+		err = c.notifications(notify)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return explain(err, "LISTEN")
+}
+
+// openListener opens a connection. It ends with the store.
+func (s *Store) openListener(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.ConnectTimeout)
+	defer cancel()
+	s.pool.mu.Lock()
+	s.pool.serial++
+	id, closed := s.pool.serial, s.pool.closed
+	s.pool.mu.Unlock()
+	if closed {
+		return nil, errClosed
+	}
+	return open(ctx, s.pool.config, id)
+}
+
+// notifications reads until the connection ends or notify fails.
+func (c *conn) notifications(notify func(channel, payload string) error) error {
+	for {
+		m, err := c.receive()
+		if err != nil {
+			return c.fail(err)
+		}
+		if c.fatal != nil {
+			return c.fail(c.fatal)
+		}
+		if n, ok := m.(*pgproto3.NotificationResponse); ok {
+			if err := notify(n.Channel, n.Payload); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// connectReason words why a connection could not be opened as the original's driver did.
+func (s *Store) connectReason(err error) string {
+	var pg *pgconn.PgError
+	switch {
+	case errors.As(err, &pg):
+		return pg.Message
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connect ECONNREFUSED " + s.address()
+	case errors.Is(err, syscall.ENOENT):
+		return "connect ENOENT " + s.address()
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("timed out after %d milliseconds", s.limits.ConnectTimeout.Milliseconds())
+	}
+	return err.Error()
+}
+
+func (s *Store) address() string {
+	network, address := pgconn.NetworkAddress(s.pool.config.Host, s.pool.config.Port)
+	if network == "tcp" {
+		return net.JoinHostPort(s.pool.config.Host, fmt.Sprint(s.pool.config.Port))
+	}
+	return address
+}
