@@ -132,7 +132,7 @@ func (p *pool) runReads(c *conn, batch []*waiter) {
 		}
 		for len(batch) > 0 {
 			w := batch[0]
-			_, err := c.result(w.row)
+			_, err := c.resultOf(w.statement, w.row)
 			if c.broken != nil {
 				break
 			}
@@ -183,7 +183,7 @@ func (c *conn) group(batch []*waiter) (failed int, err error) {
 		return 0, err
 	}
 	for i, w := range batch {
-		if _, err = c.result(w.row); err != nil {
+		if _, err = c.resultOf(w.statement, w.row); err != nil {
 			failed = i
 			break
 		}

@@ -110,6 +110,16 @@ func (c *conn) result(row func(object.Row) error) (int64, error) {
 	}
 }
 
+// resultOf is result for a statement that may be kept prepared: one whose plan no longer fits is prepared anew the next time.
+func (c *conn) resultOf(s *query.Statement, row func(object.Row) error) (int64, error) {
+	n, err := c.result(row)
+	switch sqlState(err) {
+	case "0A000", "26000": // feature_not_supported: among others a changed result type; invalid_sql_statement_name
+		c.forget(s.SQL)
+	}
+	return n, err
+}
+
 // ready reads until the server is ready for more. What was to be prepared in between and was not is forgotten. The error is
 // a *pgconn.PgError if the commit failed that a sync stands for, or why the connection broke.
 func (c *conn) ready() error {
@@ -149,12 +159,12 @@ func (c *conn) run(timeout time.Duration, row func(object.Row) error, statements
 	if err := c.flush(); err != nil {
 		return 0, err
 	}
-	for i := range statements {
+	for i, s := range statements {
 		var rows func(object.Row) error
 		if i == len(statements)-1 {
 			rows = row
 		}
-		if n, err = c.result(rows); err != nil {
+		if n, err = c.resultOf(s, rows); err != nil {
 			break
 		}
 		if i < len(statements)-1 {

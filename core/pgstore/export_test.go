@@ -1,0 +1,15 @@
+package pgstore
+
+// Waiting returns how many requests wait for a connection.
+func (s *Store) Waiting() int {
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	return s.pool.queue.n
+}
+
+// Open returns how many connections are open, and how many of them are idle.
+func (s *Store) Open() (open, idle int) {
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	return len(s.pool.conns), len(s.pool.idle)
+}
