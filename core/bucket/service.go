@@ -80,6 +80,9 @@ func (s *Service) Delete(ctx context.Context, name string) error {
 		if err := tx.DeleteConfig(ctx, name); err != nil {
 			return err
 		}
+		if err := tx.Settle(ctx, name); err != nil {
+			return err
+		}
 		return tx.DropTable(ctx, newTable(name, &Config{}))
 	})
 	// Also after an error: the commit may have happened all the same.

@@ -85,6 +85,7 @@ type ParseError struct {
 	Err  error
 }
 
+// Error names the file and says what is wrong with it.
 func (e *ParseError) Error() string {
 	return fmt.Sprintf("Unable to parse configuration file %s: %v", e.Path, e.Err)
 }
@@ -94,6 +95,7 @@ func (e *ParseError) Unwrap() error { return e.Err }
 // InvalidError is a configuration that breaks rules, all of which are named.
 type InvalidError struct{ Problems []string }
 
+// Error lists the problems.
 func (e *InvalidError) Error() string {
 	return "InvalidMorayConfigError: " + strings.Join(e.Problems, ", ")
 }

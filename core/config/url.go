@@ -11,6 +11,7 @@ import (
 // Secret is a text that does not show itself: not in String, not in JSON, not in logs. Convert it to string to use it.
 type Secret string
 
+// String hides the secret.
 func (s Secret) String() string {
 	if s == "" {
 		return ""

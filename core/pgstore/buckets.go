@@ -7,7 +7,6 @@ import (
 
 	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/fault"
-	"github.com/kaizengarden/moray/core/field"
 	"github.com/kaizengarden/moray/core/object"
 	"github.com/kaizengarden/moray/core/query"
 )
@@ -90,10 +89,20 @@ func (t *tx) InsertConfig(ctx context.Context, name string, c *bucket.Config) er
 	switch {
 	case errors.Is(err, fault.UniqueAttribute):
 		return fault.New(fault.BucketConflict, "%s was likely being concurrently updated", name).Because(err)
-	case sqlState(err) != "":
+	case sqlState(err) != "" && !lockTimedOut(err):
 		return fault.New(fault.Internal, "unable to create bucket").Because(err)
+	case err != nil:
+		return err
 	}
-	return err
+	return t.announce(ctx, name)
+}
+
+// channel is where servers tell each other that the definition of a bucket changed.
+const channel = "moray_buckets"
+
+// announce tells other servers, at the commit, that the definition of a bucket changed.
+func (t *tx) announce(ctx context.Context, name string) error {
+	return t.exec(ctx, `SELECT pg_notify('`+channel+`', $1)`, name)
 }
 
 // UpdateConfig implements bucket.Tx.
@@ -106,8 +115,10 @@ func (t *tx) UpdateConfig(ctx context.Context, name string, c *bucket.Config, re
  reindex_active = coalesce($6, reindex_active) WHERE name = $1`,
 		Args: [][]byte{[]byte(name), c.Index, c.Pre, c.Post, c.Options, reindexing},
 	}
-	_, err := t.Do(ctx, st, nil)
-	return err
+	if _, err := t.Do(ctx, st, nil); err != nil {
+		return err
+	}
+	return t.announce(ctx, name)
 }
 
 // addReindexing adds the column reindex_active, which databases lack in which no bucket was ever updated. It looks first: ALTER
@@ -127,34 +138,8 @@ func (t *tx) addReindexing(ctx context.Context) error {
 
 // DeleteConfig implements bucket.Tx.
 func (t *tx) DeleteConfig(ctx context.Context, name string) error {
-	return t.exec(ctx, `DELETE FROM buckets_config WHERE name = $1`, name)
-}
-
-// FillColumn implements bucket.Tx.
-func (t *tx) FillColumn(ctx context.Context, table, ident string, ft field.Type, keys []string, texts [][]byte) error {
-	if len(keys) == 0 {
-		return nil
+	if err := t.exec(ctx, `DELETE FROM buckets_config WHERE name = $1`, name); err != nil {
+		return err
 	}
-	values := make([]string, len(texts))
-	for i, text := range texts {
-		values[i] = string(text)
-	}
-	return t.exec(ctx, `UPDATE `+query.Quote(table)+` t SET `+query.Quote(ident)+` = v.text::`+ft.Column()+
-		` FROM unnest($1::text[], $2::text[]) v (key, text) WHERE t._key = v.key`, textArray(keys), textArray(values))
-}
-
-// Values implements bucket.Tx.
-func (t *tx) Values(ctx context.Context, table, after string, limit int, row func(string, []byte) error) error {
-	var failed error // an error of row must not cost the connection, but the rows behind it do not matter
-	st := &query.Statement{
-		SQL:  `SELECT _key, _value FROM ` + query.Quote(table) + ` WHERE _key > $1 ORDER BY _key LIMIT $2::bigint`,
-		Args: [][]byte{[]byte(after), strconv.AppendInt(nil, int64(limit), 10)},
-	}
-	_, err := t.Do(ctx, st, func(r object.Row) error {
-		if failed == nil {
-			failed = row(string(r[0]), r[1])
-		}
-		return nil
-	})
-	return errors.Join(err, failed)
+	return t.announce(ctx, name)
 }

@@ -115,7 +115,7 @@ func (t *tx) DropTable(ctx context.Context, table *bucket.Table) error {
 func (t *tx) Indexes(ctx context.Context, table string) ([]bucket.Index, error) {
 	var indexes []bucket.Index
 	_, err := t.Do(ctx, &query.Statement{
-		SQL: `SELECT r.relname, a.attname, upper(m.amname), i.indisunique, c.oid IS NOT NULL
+		SQL: `SELECT r.relname, a.attname, upper(m.amname), i.indisunique, c.oid IS NOT NULL, i.indisvalid
  FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid JOIN pg_am m ON m.oid = r.relam
  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
  LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid AND c.contype IN ('u', 'p')
@@ -124,7 +124,7 @@ func (t *tx) Indexes(ctx context.Context, table string) ([]bucket.Index, error) 
 	}, func(row object.Row) error {
 		indexes = append(indexes, bucket.Index{
 			Name: string(row[0]), Column: string(row[1]), Method: string(row[2]),
-			Unique: string(row[3]) == "t", Constraint: string(row[4]) == "t",
+			Unique: string(row[3]) == "t", Constraint: string(row[4]) == "t", Valid: string(row[5]) == "t",
 		})
 		return nil
 	})
@@ -132,22 +132,38 @@ func (t *tx) Indexes(ctx context.Context, table string) ([]bucket.Index, error) 
 }
 
 // AddRowVersion implements bucket.Tx.
-func (t *tx) AddRowVersion(ctx context.Context, table, index string) error {
-	if err := t.exec(ctx, `ALTER TABLE `+query.Quote(table)+` ADD COLUMN IF NOT EXISTS _rver INTEGER`); err != nil {
-		return err
-	}
-	return t.exec(ctx, `CREATE INDEX IF NOT EXISTS `+query.Quote(index)+` ON `+query.Quote(table)+` (_rver) WHERE _rver IS NOT NULL`)
+func (t *tx) AddRowVersion(ctx context.Context, table string) error {
+	return t.exec(ctx, `ALTER TABLE `+query.Quote(table)+` ADD COLUMN IF NOT EXISTS _rver INTEGER`)
+}
+
+// Empty implements bucket.Tx.
+func (t *tx) Empty(ctx context.Context, table string) (empty bool, err error) {
+	_, err = t.Do(ctx, &query.Statement{SQL: `SELECT NOT EXISTS (SELECT FROM ` + query.Quote(table) + `)`, Once: true}, func(row object.Row) error {
+		empty = string(row[0]) == "t"
+		return nil
+	})
+	return empty, err
 }
 
 // CreateIndex implements bucket.Tx.
 func (t *tx) CreateIndex(ctx context.Context, table string, i bucket.Index) error {
+	return t.exec(ctx, createIndex(table, i, ``))
+}
+
+// createIndex is the statement that builds an index; how is empty or CONCURRENTLY.
+func createIndex(table string, i bucket.Index, how string) string {
 	unique := ``
 	if i.Unique {
 		unique = `UNIQUE `
 	}
 	column := query.Quote(i.Column)
-	return t.exec(ctx, `CREATE `+unique+`INDEX `+query.Quote(i.Name)+` ON `+query.Quote(table)+
-		` USING `+i.Method+` (`+column+`) WHERE `+column+` IS NOT NULL`)
+	return `CREATE ` + unique + `INDEX ` + how + ` ` + query.Quote(i.Name) + ` ON ` + query.Quote(table) +
+		` USING ` + i.Method + ` (` + column + `) WHERE ` + column + ` IS NOT NULL`
+}
+
+// RenameIndex implements bucket.Tx.
+func (t *tx) RenameIndex(ctx context.Context, from, to string) error {
+	return t.exec(ctx, `ALTER INDEX `+query.Quote(from)+` RENAME TO `+query.Quote(to))
 }
 
 // DropIndex implements bucket.Tx.
@@ -238,11 +254,33 @@ func literal(s string) string { return `'` + strings.ReplaceAll(s, `'`, `''`) + 
 
 // textArray is the literal of an array of texts.
 func textArray(elements []string) string {
-	quoted := make([]string, len(elements))
-	for i, e := range elements {
-		quoted[i] = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(e) + `"`
+	all := make([]*string, len(elements))
+	for i := range elements {
+		all[i] = &elements[i]
 	}
-	return `{` + strings.Join(quoted, `,`) + `}`
+	return string(nullableArray(all))
+}
+
+var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// nullableArray is the literal of an array of texts; nil is NULL.
+func nullableArray(elements []*string) []byte {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, e := range elements {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if e == nil {
+			b.WriteString(`NULL`)
+			continue
+		}
+		b.WriteByte('"')
+		arrayEscapes.WriteString(&b, *e) //nolint:errcheck // because a Builder does not fail
+		b.WriteByte('"')
+	}
+	b.WriteByte('}')
+	return []byte(b.String())
 }
 
 // names reads a JSON array of strings; nil if it is NULL.

@@ -18,21 +18,27 @@ import (
 // ends; then it returns nil. notify may block. The name of the channel is that under which PostgreSQL reports it: it cuts long
 // names.
 func (s *Store) Listen(ctx context.Context, channel string, notify func(channel, payload string) error) error {
-	c, err := s.openListener(ctx)
+	s.listens.Inc()
+	defer s.listens.Dec()
+	return s.listen(ctx, channel, func() {}, notify)
+}
+
+// listen calls ready once nothing is missed any more.
+func (s *Store) listen(ctx context.Context, channel string, ready func(), notify func(channel, payload string) error) error {
+	c, err := s.openOwn(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return nil
 	case err != nil:
 		return fault.New(fault.Multi, "Postgres client failed: %s", s.connectReason(err)).Because(err)
 	}
-	s.listens.Inc()
-	defer s.listens.Dec()
 	defer c.close()
 	stop := context.AfterFunc(ctx, func() { c.net.Close() }) //nolint:errcheck // because closing is all that it is for
 	defer stop()
 
 	// LISTEN takes no parameter.
 	if _, err = c.run(s.limits.ConnectTimeout, nil, &query.Statement{SQL: `LISTEN ` + query.Quote(channel), Once: true}); err == nil {
+		ready()
 		err = c.notifications(notify)
 	}
 	if ctx.Err() != nil {
@@ -41,8 +47,8 @@ func (s *Store) Listen(ctx context.Context, channel string, notify func(channel,
 	return explain(err, "LISTEN")
 }
 
-// openListener opens a connection. It ends with the store.
-func (s *Store) openListener(ctx context.Context) (*conn, error) {
+// openOwn opens a connection that is not one of the pool's. Whoever opens it closes it.
+func (s *Store) openOwn(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.limits.ConnectTimeout)
 	defer cancel()
 	s.pool.mu.Lock()

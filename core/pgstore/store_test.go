@@ -22,7 +22,10 @@ import (
 
 var discard = slog.New(slog.DiscardHandler)
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	time.Local = time.UTC // times without a zone are of the server's zone
+	pgtest.Main(m)
+}
 
 // open runs a store over the database at url until the test ends.
 func open(t testing.TB, url string, limits pgstore.Limits) *pgstore.Store {

@@ -23,7 +23,8 @@ const rollbackTimeout = 5 * time.Second
 // tx is a transaction on a connection that was claimed for it. BEGIN travels with the first statement.
 type tx struct {
 	conn    *conn
-	timeout time.Duration // of each statement
+	timeout time.Duration    // of each statement
+	opening *query.Statement // sent after BEGIN: how patiently to wait for locks
 	begun   bool
 	err     error // why the transaction failed
 }
@@ -35,22 +36,22 @@ var (
 
 // InTx implements object.Store.
 func (s *Store) InTx(ctx context.Context, fn func(object.Tx) error) error {
-	return s.inTx(ctx, func(t *tx) error { return fn(t) })
+	return s.inTx(ctx, waitPatiently, func(t *tx) error { return fn(t) })
 }
 
-// InBucketTx implements bucket.Store.
-func (s *Store) InBucketTx(ctx context.Context, fn func(bucket.Tx) error) error {
-	return s.inTx(ctx, func(t *tx) error { return fn(t) })
-}
-
-func (s *Store) inTx(ctx context.Context, fn func(*tx) error) (err error) {
+func (s *Store) inTx(ctx context.Context, opening *query.Statement, fn func(*tx) error) error {
 	caller := object.CallerFrom(ctx)
 	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket, find: caller.Find})
 	if err != nil {
 		return err
 	}
 	defer s.pool.release(c)
-	t := &tx{conn: c, timeout: s.timeout(caller)}
+	return c.inTx(s.timeout(caller), opening, fn)
+}
+
+// inTx runs fn in a transaction.
+func (c *conn) inTx(timeout time.Duration, opening *query.Statement, fn func(*tx) error) error {
+	t := &tx{conn: c, timeout: timeout, opening: opening}
 	ended := false
 	defer func() { // also if fn panics
 		if !ended {
@@ -72,7 +73,7 @@ func (t *tx) Do(_ context.Context, st *query.Statement, row func(object.Row) err
 	statements := []*query.Statement{st}
 	if !t.begun {
 		t.begun = true
-		statements = []*query.Statement{begin, waitPatiently, st}
+		statements = []*query.Statement{begin, t.opening, st}
 	}
 	n, err := t.conn.run(t.timeout, row, statements...)
 	if err != nil {

@@ -29,6 +29,7 @@ type Server struct {
 	options Options
 	log     *slog.Logger
 	store   *pgstore.Store
+	buckets *bucket.Service
 	fast    *fast.Server
 	monitor *monitor.Monitor
 }
@@ -68,14 +69,14 @@ func New(c *config.Config, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache := &bucket.Cache{}
+	buckets := &bucket.Service{Store: store, Cache: &bucket.Cache{}}
 	handler := &rpc.Handler{
-		Buckets:  &bucket.Service{Store: store, Cache: cache},
-		Objects:  &object.Service{Store: store, Buckets: cache},
+		Buckets:  buckets,
+		Objects:  &object.Service{Store: store, Buckets: buckets.Cache},
 		Database: store,
 		Log:      o.Log,
 	}
-	s := &Server{config: c, options: o, log: o.Log, store: store}
+	s := &Server{config: c, options: o, log: o.Log, store: store, buckets: buckets}
 	s.fast = &fast.Server{
 		Handler: handler,
 		Limits:  fastLimits(c, limits),
@@ -163,6 +164,10 @@ func (s *Server) serve(ctx context.Context, listener, monitoring net.Listener) e
 		s.log.Info("monitoring server started on port " + portOf(monitoring))
 	}
 	stopStore := start(ctx, fail, "database", s.store.Run)
+	stopWatch := start(ctx, fail, "watch of bucket definitions", func(ctx context.Context) error {
+		return s.store.WatchBuckets(ctx, s.buckets.Cache.Forget, s.buckets.Cache.Purge)
+	})
+	stopCleanUp := start(ctx, fail, "clean-up after unfinished updates", s.cleanUp)
 
 	addresses.RPC = listener.Addr()
 	s.log.Info("Moray listening on port "+portOf(listener), "address", addressOf(listener))
@@ -174,7 +179,27 @@ func (s *Server) serve(ctx context.Context, listener, monitoring net.Listener) e
 		s.log.Warn("shutdown: " + err.Error())
 		err = nil
 	}
-	return errors.Join(err, stopStore(), stopMonitor())
+	return errors.Join(err, stopCleanUp(), stopWatch(), stopStore(), stopMonitor())
+}
+
+// cleanUpPause is how long the clean-up waits for a database that is not there.
+const cleanUpPause = 5 * time.Second
+
+// cleanUp removes, once, what updates of buckets left behind whose server ended before they did.
+func (s *Server) cleanUp(ctx context.Context) error {
+	for {
+		err := s.buckets.CleanUp(ctx)
+		if err == nil {
+			<-ctx.Done()
+			return nil
+		}
+		s.log.Debug("clean-up after unfinished updates has to wait", "err", err)
+		select {
+		case <-time.After(cleanUpPause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // start runs a part until the function that it returns is called, which waits for the part's end. It outlives ctx, because the

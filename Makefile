@@ -1,0 +1,71 @@
+# moray: make lists what can be done.
+
+GO        ?= go
+FUZZTIME  ?= 20s
+BIN       := bin
+PACKAGES  := ./...
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## bin/moray
+	@$(GO) build -o $(BIN)/ ./cmd/...
+
+.PHONY: run
+run: build ## a server with a PostgreSQL of its own, for trying things out
+	@exec $(BIN)/moray dev
+
+.PHONY: deps
+deps: ## install what the tests need and this machine lacks (Debian packages; needs root only if something is missing)
+	@scripts/install-deps
+
+.PHONY: test
+test: deps ## everything: unit tests, real PostgreSQL, stock clients
+	$(GO) test $(PACKAGES)
+
+.PHONY: short
+short: ## the tests that need no services
+	$(GO) test -short $$($(GO) list ./core/... | grep -v -e /pgstore -e /localpg -e /server -e /object -e /rpc -e /bucket -e /query -e /field) ./schemas/...
+
+.PHONY: race
+race: deps ## the same as test under the race detector
+	$(GO) test -race $(PACKAGES)
+
+.PHONY: fuzz
+fuzz: deps ## every fuzz target for FUZZTIME=20s
+	@scripts/fuzz $(FUZZTIME)
+
+.PHONY: conformance
+conformance: deps ## replay what was recorded from the original: steps equal, changed by decision, failed
+	@rm -f $(BIN)/conformance.txt && mkdir -p $(BIN)
+	@MORAY_CONFORMANCE=$(CURDIR)/$(BIN)/conformance.txt $(GO) test -count=1 -run TestTranscript ./test/conformance >$(BIN)/conformance.log || { cat $(BIN)/conformance.log; false; }
+	@cat $(BIN)/conformance.txt
+
+.PHONY: cover
+cover: deps ## coverage by package
+	$(GO) test -cover $(PACKAGES)
+
+.PHONY: lint
+lint: ## formatting, vet and the linters
+	@test -z "$$($(GO) tool gofumpt -l .)" || { echo "not formatted:"; $(GO) tool gofumpt -l .; false; }
+	$(GO) vet $(PACKAGES)
+	$(GO) tool staticcheck $(PACKAGES)
+	$(GO) tool go-errorlint -test=false $(PACKAGES)
+	$(GO) tool unparam $(PACKAGES)
+
+.PHONY: fmt
+fmt: ## format the code
+	$(GO) tool gofumpt -w .
+
+.PHONY: verify
+verify: ## fails if formatting or tidying would change anything
+	@test -z "$$($(GO) tool gofumpt -l .)"
+	$(GO) mod tidy -diff
+
+.PHONY: clean
+clean: ## remove what was built; data under .moray stays
+	rm -rf $(BIN)

@@ -1,0 +1,78 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/kaizengarden/moray/core/bucket"
+	"github.com/kaizengarden/moray/core/object"
+	"github.com/kaizengarden/moray/core/query"
+)
+
+// mark tells the state of a row: every put and update changes its etag or its time.
+const mark = `(_etag::text || ':' || coalesce(_mtime::text, ''))`
+
+// AddShadow implements bucket.Tx.
+func (t *tx) AddShadow(ctx context.Context, table string, s bucket.Shadow) error {
+	return t.exec(ctx, `ALTER TABLE `+query.Quote(table)+` ADD COLUMN `+query.Quote(s.Ident())+` `+s.Type.Column()+
+		`, ADD COLUMN `+query.Quote(s.MarkIdent())+` TEXT`)
+}
+
+// Unfilled implements bucket.Tx.
+func (t *tx) Unfilled(ctx context.Context, table string, s bucket.Shadow, after string, limit int,
+	row func(key string, value, column []byte, mark string) error,
+) error {
+	var failed error // an error of row must not cost the connection, but the rows behind it do not matter
+	st := &query.Statement{
+		SQL: `SELECT _key, _value, ` + query.Quote(s.Column) + `, ` + mark + ` FROM ` + query.Quote(table) +
+			` WHERE _key > $1 AND ` + query.Quote(s.MarkIdent()) + ` IS DISTINCT FROM ` + mark + ` ORDER BY _key LIMIT $2::bigint`,
+		Args: [][]byte{[]byte(after), strconv.AppendInt(nil, int64(limit), 10)},
+	}
+	_, err := t.Do(ctx, st, func(r object.Row) error {
+		if failed == nil {
+			failed = row(string(r[0]), r[1], r[2], string(r[3]))
+		}
+		return nil
+	})
+	return errors.Join(err, failed)
+}
+
+// Fill implements bucket.Tx.
+func (t *tx) Fill(ctx context.Context, table string, s bucket.Shadow, rows []bucket.Filled) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	var keys, marks, texts []*string
+	for i := range rows {
+		keys, marks = append(keys, &rows[i].Key), append(marks, &rows[i].Mark)
+		if rows[i].Text == nil {
+			texts = append(texts, nil)
+			continue
+		}
+		text := string(rows[i].Text)
+		texts = append(texts, &text)
+	}
+	_, err := t.Do(ctx, &query.Statement{
+		SQL: `UPDATE ` + query.Quote(table) + ` SET ` + query.Quote(s.Ident()) + ` = v.text::` + s.Type.Column() + `, ` +
+			query.Quote(s.MarkIdent()) + ` = v.mark FROM unnest($1::text[], $2::text[], $3::text[]) v (key, mark, text)` +
+			` WHERE _key = v.key AND ` + mark + ` = v.mark`,
+		Args: [][]byte{nullableArray(keys), nullableArray(marks), nullableArray(texts)},
+	}, nil)
+	return err
+}
+
+// Replace implements bucket.Tx.
+func (t *tx) Replace(ctx context.Context, table string, s bucket.Shadow) error {
+	err := t.exec(ctx, `ALTER TABLE `+query.Quote(table)+` DROP COLUMN `+query.Quote(s.Column)+
+		`, DROP COLUMN `+query.Quote(s.MarkIdent()))
+	if err != nil {
+		return err
+	}
+	return t.RenameColumn(ctx, table, s.Ident(), s.Column)
+}
+
+// LockWriters implements bucket.Tx.
+func (t *tx) LockWriters(ctx context.Context, table string) error {
+	return t.exec(ctx, `LOCK TABLE `+query.Quote(table)+` IN SHARE ROW EXCLUSIVE MODE`)
+}

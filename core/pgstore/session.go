@@ -1,0 +1,218 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/kaizengarden/moray/core/bucket"
+	"github.com/kaizengarden/moray/core/object"
+	"github.com/kaizengarden/moray/core/query"
+)
+
+const (
+	// How long a change of a table waits for a lock, during which everybody else waits behind it, and how long it then lets
+	// others pass. It gives up after so many tries.
+	ddlLockTimeout = "2s"
+	ddlPause       = 500 * time.Millisecond
+	maxLockTries   = 200
+
+	// How often a session looks whether it is its turn. Waiting in pg_advisory_lock instead would be a deadlock: a session
+	// that builds an index concurrently waits for all transactions that are open, also for one that waits for the lock.
+	turnPeriod = 100 * time.Millisecond
+)
+
+var waitBriefly = &query.Statement{SQL: `SELECT set_config('lock_timeout', '` + ddlLockTimeout + `', true)`}
+
+// InBucketTx implements bucket.Store.
+func (s *Store) InBucketTx(ctx context.Context, fn func(bucket.Tx) error) error {
+	return retryLocks(ctx, func() error {
+		return s.inTx(ctx, waitBriefly, func(t *tx) error { return fn(t) })
+	})
+}
+
+// retryLocks runs fn again as long as it fails because a lock was not to be had in time.
+func retryLocks(ctx context.Context, fn func() error) error {
+	for try := 1; ; try++ {
+		err := fn()
+		if !lockTimedOut(err) || try == maxLockTries {
+			return err
+		}
+		if !sleep(ctx, ddlPause) {
+			return err
+		}
+	}
+}
+
+// sleep waits for about d; it reports false if ctx ended before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d/2 + rand.N(d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// session implements bucket.Session.
+type session struct {
+	conn    *conn
+	timeout time.Duration
+}
+
+var _ bucket.Session = (*session)(nil)
+
+// InBucketSession implements bucket.Store.
+func (s *Store) InBucketSession(ctx context.Context, name string, fn func(bucket.Session) error) error {
+	c, err := s.openOwn(ctx)
+	if err != nil {
+		return explain(err, "")
+	}
+	defer c.close()
+	// The end of the store ends the session: nobody else would, while an index is being built.
+	stop := context.AfterFunc(ctx, func() { c.net.Close() }) //nolint:errcheck // because closing is all that it is for
+	defer stop()
+	if err := c.takeTurn(ctx, name); err != nil {
+		return err
+	}
+	return fn(&session{conn: c, timeout: s.timeout(object.CallerFrom(ctx))})
+}
+
+// takeTurn waits until the session has the bucket to itself. The lock goes with the session.
+func (c *conn) takeTurn(ctx context.Context, name string) error {
+	st := &query.Statement{SQL: `SELECT pg_try_advisory_lock(hashtext('moray bucket'), hashtext($1))`, Args: [][]byte{[]byte(name)}}
+	for {
+		mine := false
+		_, err := c.run(0, func(row object.Row) error {
+			mine = string(row[0]) == "t"
+			return nil
+		}, st)
+		if err != nil || mine {
+			return explain(err, st.SQL)
+		}
+		if !sleep(ctx, turnPeriod) {
+			return fmt.Errorf("wait for another update of bucket %s: %w", name, context.Cause(ctx))
+		}
+	}
+}
+
+// InTx implements bucket.Session.
+func (s *session) InTx(ctx context.Context, fn func(bucket.Tx) error) error {
+	return retryLocks(ctx, func() error {
+		return s.conn.inTx(s.timeout, waitBriefly, func(t *tx) error { return fn(t) })
+	})
+}
+
+// BuildIndex implements bucket.Session. It waits for locks as long as it takes: a build that gives up leaves an invalid index
+// behind and has to begin anew.
+func (s *session) BuildIndex(_ context.Context, table string, i bucket.Index) error {
+	return s.alone(createIndex(table, i, `CONCURRENTLY`))
+}
+
+// DropIndex implements bucket.Session.
+func (s *session) DropIndex(_ context.Context, name string) error {
+	return s.alone(`DROP INDEX CONCURRENTLY IF EXISTS ` + query.Quote(name))
+}
+
+// alone runs a statement that cannot be part of a transaction.
+func (s *session) alone(sql string) error {
+	if _, err := s.conn.run(0, nil, patientSession); err != nil {
+		return explain(err, sql)
+	}
+	s.conn.queue(&query.Statement{SQL: sql, Once: true})
+	s.conn.sync()
+	if err := s.conn.flush(); err != nil {
+		return explain(err, sql)
+	}
+	_, err := s.conn.result(nil)
+	if rerr := s.conn.ready(); err == nil {
+		err = rerr
+	}
+	return explain(err, sql)
+}
+
+// The record of what unfinished updates made is ours alone, so it is not in the schema that others look at. It is created when
+// it is first needed.
+var noteTableSQL = []string{
+	`CREATE SCHEMA IF NOT EXISTS _moray`,
+	`CREATE TABLE IF NOT EXISTS _moray.unfinished (
+ bucket TEXT NOT NULL,
+ is_index BOOLEAN NOT NULL,
+ name TEXT NOT NULL,
+ noted TIMESTAMPTZ NOT NULL DEFAULT now(),
+ PRIMARY KEY (bucket, is_index, name)
+)`,
+}
+
+// hasNotes reports whether the table exists.
+const hasNotes = `SELECT to_regclass('_moray.unfinished') IS NOT NULL`
+
+func (t *tx) hasNotes(ctx context.Context) (exists bool, err error) {
+	_, err = t.Do(ctx, &query.Statement{SQL: hasNotes}, func(row object.Row) error {
+		exists = string(row[0]) == "t"
+		return nil
+	})
+	return exists, err
+}
+
+// Note implements bucket.Tx.
+func (t *tx) Note(ctx context.Context, name string, l bucket.Leftover) error {
+	exists, err := t.hasNotes(ctx)
+	if err != nil {
+		return err
+	}
+	if !exists {
+		for _, sql := range noteTableSQL {
+			if err := t.exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+	}
+	return t.exec(ctx, `INSERT INTO _moray.unfinished (bucket, is_index, name) VALUES ($1, $2::boolean, $3) ON CONFLICT DO NOTHING`,
+		name, fmt.Sprint(l.Index), l.Name)
+}
+
+// Noted implements bucket.Tx.
+func (t *tx) Noted(ctx context.Context, name string) ([]bucket.Leftover, error) {
+	exists, err := t.hasNotes(ctx)
+	if err != nil || !exists {
+		return nil, err
+	}
+	var noted []bucket.Leftover
+	_, err = t.Do(ctx, &query.Statement{
+		SQL:  `SELECT is_index, name FROM _moray.unfinished WHERE bucket = $1 ORDER BY is_index, name`,
+		Args: [][]byte{[]byte(name)},
+	}, func(row object.Row) error {
+		noted = append(noted, bucket.Leftover{Index: string(row[0]) == "t", Name: string(row[1])})
+		return nil
+	})
+	return noted, err
+}
+
+// Settle implements bucket.Tx.
+func (t *tx) Settle(ctx context.Context, name string) error {
+	exists, err := t.hasNotes(ctx)
+	if err != nil || !exists {
+		return err
+	}
+	return t.exec(ctx, `DELETE FROM _moray.unfinished WHERE bucket = $1`, name)
+}
+
+// Leftovers implements bucket.Store.
+func (s *Store) Leftovers(ctx context.Context) (names []string, err error) {
+	err = s.inTx(ctx, waitBriefly, func(t *tx) error {
+		exists, err := t.hasNotes(ctx)
+		if err != nil || !exists {
+			return err
+		}
+		_, err = t.Do(ctx, &query.Statement{SQL: `SELECT DISTINCT bucket FROM _moray.unfinished ORDER BY bucket`}, func(row object.Row) error {
+			names = append(names, string(row[0]))
+			return nil
+		})
+		return err
+	})
+	return names, err
+}
