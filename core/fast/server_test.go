@@ -424,3 +424,24 @@ func (l *faultyListener) Accept() (net.Conn, error) {
 	}
 	return l.Listener.Accept()
 }
+
+// A request that waits for what OnEnd calls ends behind the other one.
+func TestOnEnd(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{}, 1)
+	addr := fasttest.Serve(t, &fast.Server{Handler: fast.HandlerFunc(func(_ context.Context, _ fast.Sender, r *fast.Request) error {
+		if r.Method == "first" {
+			r.OnEnd(func() { ended <- struct{}{} })
+		} else {
+			<-ended
+		}
+		return nil
+	})})
+	p := fasttest.Dial(t, addr)
+	for range 200 {
+		p.Request(fast.V2, 2, "second", `[]`)
+		p.Request(fast.V2, 1, "first", `[]`)
+		p.Expect(fast.V2, fast.StatusEnd, 1, `[]`)
+		p.Expect(fast.V2, fast.StatusEnd, 2, `[]`)
+	}
+}

@@ -3,6 +3,7 @@ package field
 import (
 	"bytes"
 	"errors"
+	"strconv"
 
 	"github.com/kaizengarden/moray/core/field/coerce"
 	"github.com/kaizengarden/moray/core/jsvalue"
@@ -161,4 +162,18 @@ func (t Type) appendText(dst, text []byte) ([]byte, error) {
 		return t.appendInteger(dst, text)
 	}
 	return dst, ErrType
+}
+
+// appendInteger appends the number that text begins with, which must be an integer of t's column, BIGINT or INTEGER.
+func (t Type) appendInteger(dst, text []byte) ([]byte, error) {
+	bits := 64
+	if t == Integer {
+		bits = 32
+	}
+	start := len(dst)
+	dst = coerce.AppendNumber(dst, coerce.ParseFloat(text))
+	if _, err := strconv.ParseInt(string(dst[start:]), 10, bits); err != nil {
+		return dst, ErrType
+	}
+	return dst, nil
 }

@@ -61,8 +61,9 @@ func parseFraction(text []byte) (milliseconds int, zero, ok bool) {
 	if text[0] != '.' || !allDigits(digits) {
 		return 0, false, false
 	}
-	padded := append(append(make([]byte, 0, 6), digits[:min(3, len(digits))]...), "00"...)
-	milliseconds, _ = parseDigits(padded[:3])
+	padded := [3]byte{'0', '0', '0'}
+	copy(padded[:], digits)
+	milliseconds, _ = parseDigits(padded[:])
 	return milliseconds, len(bytes.Trim(digits, "0")) == 0, true
 }
 

@@ -99,15 +99,9 @@ func appendISO(dst, timestamp []byte) ([]byte, error) {
 	}
 	dst = append(append(dst, '-'), rest[:5]...)
 	dst = append(append(dst, 'T'), rest[6:len(form)]...)
-	dst = append(dst, '.')
-	for i := 1; i <= 3; i++ {
-		if i < len(fraction) {
-			dst = append(dst, fraction[i])
-		} else {
-			dst = append(dst, '0')
-		}
-	}
-	return append(dst, 'Z'), nil
+	milliseconds := [...]byte{'.', '0', '0', '0', 'Z'}
+	copy(milliseconds[:4], fraction)
+	return append(dst, milliseconds[:]...), nil
 }
 
 // appendJSONDateRange appends a range of timestamps with its bounds in the form of [appendISO]. An infinite bound is shown as

@@ -11,7 +11,7 @@ type elementFunc func(dst, text []byte) ([]byte, error)
 // AppendJSONArray appends the JSON array for column, the text of an array whose elements element converts; NULL is null.
 // Arrays of several dimensions become nested arrays. Lower bounds in front, as in [0:1]={1,2}, are dropped. An error means
 // that column is no array, or is that of element; then what was appended to dst is of no use.
-func AppendJSONArray(dst, column []byte, element elementFunc) ([]byte, error) {
+func AppendJSONArray(dst, column []byte, element func(dst, text []byte) ([]byte, error)) ([]byte, error) {
 	text := column
 	if bytes.HasPrefix(text, []byte("[")) {
 		_, text, _ = bytes.Cut(text, []byte("="))
@@ -39,7 +39,10 @@ func appendDimension(dst, text []byte, depth int, element elementFunc) (_, rest 
 		} else {
 			dst, text, err = appendElement(dst, text, element)
 		}
-		if err != nil || len(text) == 0 {
+		if err != nil {
+			return dst, nil, err
+		}
+		if len(text) == 0 {
 			return dst, nil, errText
 		}
 		switch text[0] {

@@ -2,7 +2,6 @@ package field
 
 import (
 	"bytes"
-	"strconv"
 
 	"github.com/kaizengarden/moray/core/field/coerce"
 	"github.com/kaizengarden/moray/core/jsvalue"
@@ -42,20 +41,6 @@ func (t Type) ParseOperand(text string) (Operand, error) {
 		o.mac, _ = parseMAC(normal)
 	}
 	return o, nil
-}
-
-// appendInteger appends the number that text begins with, which must be an integer of t's column, BIGINT or INTEGER.
-func (t Type) appendInteger(dst, text []byte) ([]byte, error) {
-	bits := 64
-	if t == Integer {
-		bits = 32
-	}
-	start := len(dst)
-	dst = coerce.AppendNumber(dst, coerce.ParseFloat(text))
-	if _, err := strconv.ParseInt(string(dst[start:]), 10, bits); err != nil {
-		return dst, ErrType
-	}
-	return dst, nil
 }
 
 // Param returns the text of the SQL parameter.

@@ -43,6 +43,7 @@ type conn struct {
 	idle    time.Time // since when it is idle
 	checked time.Time // when its socket was last looked at
 	caller  use       // who holds it, while it is claimed
+	quick   bool      // short statements are sent over it
 }
 
 // maxPrepared bounds the statements that one connection keeps. Each costs PostgreSQL some 10 to 100 KiB.

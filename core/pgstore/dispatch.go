@@ -32,43 +32,71 @@ var errUnknown = errors.New("outcome unknown")
 
 var waiters = sync.Pool{New: func() any { return &waiter{done: make(chan grant, 1)} }}
 
-// quick runs a short statement: on an idle connection at once, or with others in one round trip once a connection is free.
+// quick runs a short statement: on an idle connection at once, or with others in one round trip.
 func (p *pool) quick(ctx context.Context, client uint64, s *query.Statement, row func(object.Row) error) error {
 	u := use{client: client}
+	p.mu.Lock()
+	p.quickNow++
 	for {
-		p.mu.Lock()
-		c, err := p.takeIdle(u)
-		if c == nil && err == nil {
-			w := waiters.Get().(*waiter)
-			w.use, w.statement, w.row, w.rounds = u, s, row, 0
-			p.enqueue(w)
+		c, err := p.takeQuick(u)
+		if err != nil {
+			p.quickNow--
 			p.mu.Unlock()
-			g, err := p.wait(ctx, w)
-			w.statement, w.row, w.lane = nil, nil, nil
-			waiters.Put(w)
-			if err == nil {
-				err = g.err
-			}
 			return err
+		}
+		if c == nil {
+			return p.share(ctx, u, s, row)
 		}
 		p.mu.Unlock()
-		if err != nil {
+		usable := p.usable(c)
+		if usable {
+			_, err = c.run(0, row, s)
+			if s.Sharing == query.Write {
+				err = c.outcome(err)
+			}
+			if lockTimedOut(err) {
+				err = errRunAlone
+			}
+		}
+		p.mu.Lock()
+		if usable {
+			p.quickNow--
+		}
+		p.unhold(c)
+		p.pass(c)
+		if usable {
+			p.mu.Unlock()
 			return err
 		}
-		if !p.usable(c) {
-			p.release(c)
-			continue
-		}
-		_, err = c.run(0, row, s)
-		if s.Sharing == query.Write {
-			err = c.outcome(err)
-		}
-		if lockTimedOut(err) {
-			err = errRunAlone
-		}
-		p.release(c)
+	}
+}
+
+// takeQuick admits a short statement, and takes an idle connection for it if one more is worth while. The caller holds the lock.
+func (p *pool) takeQuick(u use) (*conn, error) {
+	if err := p.admit(u); err != nil || len(p.idle) == 0 || !p.mayQuicken() {
+		return nil, err
+	}
+	c := p.popIdle()
+	p.quicken(c)
+	return c, nil
+}
+
+// share waits until somebody has run the statement with others. The caller holds the lock, which share gives back.
+func (p *pool) share(ctx context.Context, u use, s *query.Statement, row func(object.Row) error) error {
+	w := waiters.Get().(*waiter)
+	w.use, w.statement, w.row, w.rounds = u, s, row, 0
+	p.enqueue(w)
+	p.mu.Unlock()
+	g, err := p.wait(ctx, w)
+	p.mu.Lock()
+	p.quickNow--
+	p.mu.Unlock()
+	w.statement, w.row, w.lane = nil, nil, nil
+	waiters.Put(w)
+	if err != nil {
 		return err
 	}
+	return g.err
 }
 
 // outcome returns err after a statement that commits by itself: where the connection broke, or the commit was cut short, the
@@ -94,6 +122,7 @@ func (p *pool) dispatch(c *conn, first *waiter) {
 			p.runWrites(c, batch)
 		}
 		p.mu.Lock()
+		p.unhold(c)
 		w = p.settle(c)
 		p.mu.Unlock()
 	}

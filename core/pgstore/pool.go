@@ -62,6 +62,8 @@ type pool struct {
 	connecting int
 	held       map[string]int // connections claimed, by bucket
 	finds      int            // connections claimed by finds
+	quickNow   int            // short statements under way: waiting, or sent
+	quickConns int            // connections that short statements are sent over
 	serial     uint64         // of the last connection
 	idleAt     time.Time      // when a connection last became idle; zero before the first time
 	closed     bool
@@ -119,22 +121,32 @@ func (p *pool) claim(ctx context.Context, u use) (*conn, error) {
 
 // takeIdle admits a request, and claims an idle connection if there is one that u may have. The caller holds the lock.
 func (p *pool) takeIdle(u use) (*conn, error) {
-	switch {
-	case p.closed:
-		return nil, errNoBackend()
-	case p.limits.MaxQueue > 0 && p.queue.n >= p.limits.MaxQueue && !p.displace(u):
-		return nil, errOverloaded()
-	case p.failed:
-		return nil, errNoBackend()
+	if err := p.admit(u); err != nil || len(p.idle) == 0 || !p.mayHold(u) {
+		return nil, err
 	}
-	last := len(p.idle) - 1
-	if last < 0 || !p.mayHold(u) {
-		return nil, nil
-	}
-	c := p.idle[last]
-	p.idle = p.idle[:last]
+	c := p.popIdle()
 	p.hold(c, u)
 	return c, nil
+}
+
+// admit refuses requests that could only wait in vain. The caller holds the lock.
+func (p *pool) admit(u use) error {
+	switch {
+	case p.closed:
+		return errNoBackend()
+	case p.limits.MaxQueue > 0 && p.queue.n >= p.limits.MaxQueue && !p.displace(u):
+		return errOverloaded()
+	case p.failed:
+		return errNoBackend()
+	}
+	return nil
+}
+
+func (p *pool) popIdle() *conn {
+	last := len(p.idle) - 1
+	c := p.idle[last]
+	p.idle = p.idle[:last]
+	return c
 }
 
 // displace makes room in a full queue: the youngest waiter of the client with most of them is refused, unless that would be
@@ -163,6 +175,7 @@ func (p *pool) enqueue(w *waiter) *waiter {
 		w.done = make(chan grant, 1)
 	}
 	p.queue.push(w)
+	p.kick()
 	if p.queue.n == 1 || len(p.conns) < p.limits.MaxConnections {
 		p.notify()
 	}
@@ -204,9 +217,19 @@ func (p *pool) hold(c *conn, u use) {
 	}
 }
 
+// quicken marks a connection that short statements are sent over.
+func (p *pool) quicken(c *conn) {
+	c.quick = true
+	p.quickConns++
+}
+
 func (p *pool) unhold(c *conn) {
 	u := c.caller
 	c.caller = use{}
+	if c.quick {
+		c.quick = false
+		p.quickConns--
+	}
 	if u.bucket != "" {
 		if p.held[u.bucket]--; p.held[u.bucket] == 0 {
 			delete(p.held, u.bucket)
@@ -244,6 +267,13 @@ func (p *pool) pass(c *conn) {
 	}
 }
 
+// quickShare is how many short statements there are for each connection that they are sent over. With fewer, more connections
+// would carry smaller groups: each group costs PostgreSQL and us about as much as one statement.
+const quickShare = 16
+
+// mayQuicken reports whether one more connection is worth while for short statements. The caller holds the lock.
+func (p *pool) mayQuicken() bool { return p.quickConns*quickShare < p.quickNow }
+
 // settle gives c to whoever is next, and returns the waiter whose statement is to be run on c if that is next. The caller
 // holds the lock.
 func (p *pool) settle(c *conn) *waiter {
@@ -257,8 +287,10 @@ func (p *pool) settle(c *conn) *waiter {
 		c.idle = time.Now()
 		p.idleAt = c.idle
 		p.idle = append(p.idle, c)
+		p.kick()
 		return nil
 	case w.statement != nil:
+		p.quicken(c)
 		return w
 	}
 	p.hold(c, w.use)
@@ -281,7 +313,12 @@ func (p *pool) discard(c *conn) {
 // next takes the next waiter out of the queue whose wish can be fulfilled with one more connection.
 func (p *pool) next() *waiter {
 	for {
-		w := p.queue.pop(func(w *waiter) bool { return w.statement != nil || p.mayHold(w.use) })
+		w := p.queue.pop(func(w *waiter) bool {
+			if w.statement != nil {
+				return p.mayQuicken()
+			}
+			return p.mayHold(w.use)
+		})
 		if w == nil {
 			return nil
 		}
@@ -300,6 +337,20 @@ func (p *pool) expire(w *waiter) {
 		return
 	}
 	w.done <- grant{err: errOverloaded()}
+}
+
+// kick sets an idle connection to work on short statements that wait, if that is worth while: nobody who uses a connection now
+// may come back for them. The caller holds the lock.
+func (p *pool) kick() {
+	for len(p.idle) > 0 && p.mayQuicken() {
+		w := p.queue.pop(func(w *waiter) bool { return w.statement != nil })
+		if w == nil {
+			return
+		}
+		c := p.popIdle()
+		p.quicken(c)
+		p.workers.Go(func() { p.dispatch(c, w) })
+	}
 }
 
 func (p *pool) notify() {

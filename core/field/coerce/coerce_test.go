@@ -1,7 +1,10 @@
 package coerce_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -157,6 +160,47 @@ func orderOf(order int, ok bool) string {
 		return ">"
 	}
 	return "="
+}
+
+// recorded is a value, a string and a number, and what Node.js made of them: String(v), Number(v), parseFloat(v), v >= s,
+// v <= s, v >= f and v <= f.
+type recorded struct {
+	V, F                  json.RawMessage
+	S                     string
+	String, Number, Float string
+	GE, LE, GEF, LEF      bool
+}
+
+func TestRecorded(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/node.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d := json.NewDecoder(bytes.NewReader(text)); d.More(); {
+		var r recorded
+		if err := d.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		v := jsvalue.Value(r.V)
+		if got := string(coerce.AppendString(nil, v)); got != r.String {
+			t.Errorf("String(%s) = %q, want %q", v, got, r.String)
+		}
+		if got := string(coerce.AppendNumber(nil, coerce.Number(v))); got != r.Number {
+			t.Errorf("Number(%s) = %s, want %s", v, got, r.Number)
+		}
+		if got := string(coerce.AppendNumber(nil, coerce.ParseFloat(r.String))); got != r.Float {
+			t.Errorf("parseFloat(%s) = %s, want %s", v, got, r.Float)
+		}
+		order, ok := coerce.CompareText(v, r.S)
+		if ge, le := ok && order >= 0, ok && order <= 0; ge != r.GE || le != r.LE {
+			t.Errorf("%s and %q: >= %v, <= %v, want %v, %v", v, r.S, ge, le, r.GE, r.LE)
+		}
+		order, ok = coerce.CompareNumber(v, jsvalue.Value(r.F).Float())
+		if ge, le := ok && order >= 0, ok && order <= 0; ge != r.GEF || le != r.LEF {
+			t.Errorf("%s and %s: >= %v, <= %v, want %v, %v", v, r.F, ge, le, r.GEF, r.LEF)
+		}
+	}
 }
 
 func FuzzParse(f *testing.F) {
