@@ -49,7 +49,7 @@ func (c *Client) Batch(ctx context.Context, requests []BatchRequest, o *Options)
 	var done struct {
 		Etags []Changed `json:"etags"`
 	}
-	if err := c.record(ctx, "batch", new(arguments).add(wire).add(complete(o)), &done); err != nil {
+	if err := c.record(ctx, "batch", new(arguments).add(wire).add(identified(o)), &done); err != nil {
 		return nil, err
 	}
 	return done.Etags, nil

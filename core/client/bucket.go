@@ -41,19 +41,18 @@ type UpdateBucketOptions struct {
 
 // CreateBucket makes a bucket.
 func (c *Client) CreateBucket(ctx context.Context, name string, config *BucketConfig, o *Options) error {
-	return c.none(ctx, "createBucket", new(arguments).addString(name).add(config.complete()).add(complete(o)))
+	return c.none(ctx, "createBucket", new(arguments).addString(name).add(config.withTriggers()).add(identified(o)))
 }
 
 // UpdateBucket replaces the definition of a bucket.
 func (c *Client) UpdateBucket(ctx context.Context, name string, config *BucketConfig, o *UpdateBucketOptions) error {
-	all := complete(o)
-	return c.none(ctx, "updateBucket", new(arguments).addString(name).add(config.complete()).add(all))
+	return c.none(ctx, "updateBucket", new(arguments).addString(name).add(config.withTriggers()).add(identified(o)))
 }
 
 // PutBucket makes a bucket, or replaces its definition unless the server has the same version other than 0. As with the
 // stock client that takes two requests, and a bucket that someone else makes between them is left as it is.
 func (c *Client) PutBucket(ctx context.Context, name string, config *BucketConfig, o *UpdateBucketOptions) error {
-	all := complete(o) // one id for both requests
+	all := identified(o) // one id for both requests
 	have, err := c.GetBucket(ctx, name, &all.Options)
 	answer := (*Error)(nil)
 	switch {
@@ -75,7 +74,7 @@ func (c *Client) PutBucket(ctx context.Context, name string, config *BucketConfi
 
 // GetBucket returns the definition of a bucket.
 func (c *Client) GetBucket(ctx context.Context, name string, o *Options) (*Bucket, error) {
-	all, err := c.values(ctx, "getBucket", new(arguments).add(complete(o)).addString(name), 1, 1)
+	all, err := c.values(ctx, "getBucket", new(arguments).add(identified(o)).addString(name), 1, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +84,7 @@ func (c *Client) GetBucket(ctx context.Context, name string, o *Options) (*Bucke
 // ListBuckets returns the definitions of all buckets, in no order.
 func (c *Client) ListBuckets(ctx context.Context, o *Options) ([]*Bucket, error) {
 	var all []*Bucket
-	err := c.stream(ctx, "listBuckets", new(arguments).add(complete(o)), func(v jsvalue.Value) error {
+	err := c.stream(ctx, "listBuckets", new(arguments).add(identified(o)), func(v jsvalue.Value) error {
 		b, err := parseBucket(slices.Clone(v))
 		all = append(all, b)
 		return err
@@ -98,11 +97,11 @@ func (c *Client) ListBuckets(ctx context.Context, o *Options) ([]*Bucket, error)
 
 // DelBucket removes a bucket with everything in it.
 func (c *Client) DelBucket(ctx context.Context, name string, o *Options) error {
-	return c.none(ctx, "delBucket", new(arguments).addString(name).add(complete(o)))
+	return c.none(ctx, "delBucket", new(arguments).addString(name).add(identified(o)))
 }
 
-// complete returns the definition with both lists of triggers, which a server may demand.
-func (b *BucketConfig) complete() BucketConfig {
+// withTriggers returns the definition with both lists of triggers, which a server may demand.
+func (b *BucketConfig) withTriggers() BucketConfig {
 	all := *b
 	if all.Pre == nil {
 		all.Pre = []json.RawMessage{}

@@ -52,13 +52,14 @@ type Client struct {
 type slot struct {
 	conn     *fast.Client // nil while there is none
 	dialing  bool
+	home     int       // in Addresses, where it begins
 	address  int       // in Addresses, of this connection or the next one
 	failures int       // in a row
 	retry    time.Time // not to connect before
 	err      error     // of the last attempt to connect
 }
 
-// The pause between two attempts to connect for one slot grows from the first to the second.
+// The pause between two attempts to connect for one slot doubles with each failure, between these two.
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = 5 * time.Second
@@ -69,6 +70,9 @@ var ErrClosed = errors.New("the client has been closed")
 
 // New returns a client. It does not connect yet. [Client.Close] ends it.
 func New(config Config) *Client {
+	if len(config.Addresses) == 0 {
+		panic("client.New: Config has no Addresses")
+	}
 	if config.Connections == 0 {
 		config.Connections = 6
 	}
@@ -81,7 +85,8 @@ func New(config Config) *Client {
 	config.Addresses = slices.Clone(config.Addresses)
 	c := &Client{config: config, slots: make([]slot, config.Connections), changed: make(chan struct{})}
 	for i := range c.slots {
-		c.slots[i].address = i
+		c.slots[i].home = i % len(config.Addresses)
+		c.slots[i].address = c.slots[i].home
 	}
 	c.dials, c.end = context.WithCancel(context.Background())
 	return c
@@ -198,9 +203,9 @@ func (c *Client) lost(conn *fast.Client) {
 	}
 }
 
-// dial makes one attempt to connect, at the next address if the last one failed.
+// dial makes one attempt to connect.
 func (c *Client) dial(s *slot) {
-	address := c.config.Addresses[s.address%len(c.config.Addresses)]
+	address := c.config.Addresses[s.address]
 	ctx, cancel := context.WithTimeout(c.dials, c.config.DialTimeout)
 	defer cancel()
 	conn, err := c.connect(ctx, address)
@@ -210,7 +215,11 @@ func (c *Client) dial(s *slot) {
 	s.dialing, s.err = false, err
 	switch {
 	case err != nil:
-		s.address++
+		// With a connection for each address a slot stays with its own, so that a server that comes back is used again.
+		// With fewer, the slots share out the addresses.
+		if s.address += len(c.slots); s.address >= len(c.config.Addresses) {
+			s.address = s.home
+		}
 		s.failures = min(s.failures+1, 10)
 	case c.closed:
 		c.tasks.Go(conn.Close)

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"iter"
 	"slices"
 
@@ -62,17 +61,11 @@ type handledOption struct {
 	Send bool `json:"sendHandledOptions"`
 }
 
-// errStop ends a request whose caller wants no further values.
-var errStop = errors.New("stop")
-
 // FindObjects returns the objects of a bucket that match a filter, as they arrive. An error is the last of the sequence, and
 // comes with a nil object. Ending the loop early ends the request here, though the server may go on for a while.
 func (c *Client) FindObjects(ctx context.Context, bucket, filter string, o *FindOptions) iter.Seq2[*Object, error] {
-	return func(yield func(*Object, error) bool) {
-		var request findRequest
-		if o != nil {
-			request.FindOptions = *o
-		}
+	return sequence(func(each func(*Object) error) error {
+		request := findRequest{FindOptions: identified(o)}
 		must := request.mustHandle()
 		if must != nil {
 			request.Internal = &handledOption{true}
@@ -83,31 +76,23 @@ func (c *Client) FindObjects(ctx context.Context, bucket, filter string, o *Find
 				must = nil
 				return unhandled
 			}
-			object, err := copyObject(v)
+			object, err := parseObject(slices.Clone(v))
 			if err != nil {
 				return err
 			}
-			if !yield(object, nil) {
-				return errStop
-			}
-			return nil
+			return each(object)
 		})
 		if err == nil && must != nil {
 			err = &UnhandledOptionsError{must}
 		}
-		if err != nil && !errors.Is(err, errStop) {
-			yield(nil, err)
-		}
-	}
+		return err
+	})
 }
 
 // FindSQL returns what the server would send to PostgreSQL for a search: an object with query, args, and count unless that
 // is not wanted.
 func (c *Client) FindSQL(ctx context.Context, bucket, filter string, o *FindOptions) (json.RawMessage, error) {
-	request := findRequest{SQLOnly: true}
-	if o != nil {
-		request.FindOptions = *o
-	}
+	request := findRequest{FindOptions: identified(o), SQLOnly: true}
 	var statement json.RawMessage
 	err := c.find(ctx, bucket, filter, &request, func(v jsvalue.Value) error {
 		statement = slices.Clone(json.RawMessage(v))
@@ -117,7 +102,6 @@ func (c *Client) FindSQL(ctx context.Context, bucket, filter string, o *FindOpti
 }
 
 func (c *Client) find(ctx context.Context, bucket, filter string, request *findRequest, each func(jsvalue.Value) error) error {
-	request.identify()
 	return c.stream(ctx, "findObjects", new(arguments).addString(bucket).addString(filter).add(request), each)
 }
 

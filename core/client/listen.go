@@ -24,32 +24,27 @@ const unlistenTimeout = 2 * time.Second
 // Listen returns the notifications of a channel until ctx ends or the loop is left; then it tells the server to stop. An
 // error, ctx's among them, is the last of the sequence. The server does not say when it has begun to listen.
 func (c *Client) Listen(ctx context.Context, channel string, o *Options) iter.Seq2[Notification, error] {
-	return func(yield func(Notification, error) bool) {
-		options := complete(o)
+	return sequence(func(each func(Notification) error) error {
+		options := identified(o)
 		args, err := new(arguments).addString(channel).add(options).array()
-		if err == nil {
-			err = c.do(ctx, "listen", func(conn *fast.Client) error {
-				err := conn.Call(ctx, "listen", args, func(v jsvalue.Value) error {
-					var n Notification
-					if err := json.Unmarshal(v, &n); err != nil {
-						return badAnswer("%w", err)
-					}
-					if !yield(n, nil) {
-						return errStop
-					}
-					return nil
-				})
-				if errors.Is(err, errStop) || ctx.Err() != nil {
-					// On the same connection: only that server knows the listen.
-					err = errors.Join(err, unlisten(conn, options))
+		if err != nil {
+			return err
+		}
+		return c.do(ctx, "listen", func(conn *fast.Client) error {
+			err := conn.Call(ctx, "listen", args, func(v jsvalue.Value) error {
+				var n Notification
+				if err := json.Unmarshal(v, &n); err != nil {
+					return badAnswer("%w", err)
 				}
-				return err
+				return each(n)
 			})
-		}
-		if err != nil && !errors.Is(err, errStop) {
-			yield(Notification{}, err)
-		}
-	}
+			if errors.Is(err, errStop) || ctx.Err() != nil {
+				// On the same connection: only that server knows the listen.
+				err = errors.Join(err, unlisten(conn, options))
+			}
+			return err
+		})
+	})
 }
 
 func unlisten(conn *fast.Client, o Options) error {

@@ -14,7 +14,7 @@ type Updated struct {
 // UpdateObjects sets indexed fields, the members of an object, in the objects that match a filter.
 func (c *Client) UpdateObjects(ctx context.Context, bucket string, fields json.RawMessage, filter string, o *SelectOptions) (Updated, error) {
 	var done Updated
-	a := new(arguments).addString(bucket).addJSON("fields", fields).addString(filter).add(complete(o))
+	a := new(arguments).addString(bucket).addJSON("fields", fields).addString(filter).add(identified(o))
 	err := c.record(ctx, "updateObjects", a, &done)
 	return done, err
 }
@@ -24,7 +24,7 @@ func (c *Client) DeleteMany(ctx context.Context, bucket, filter string, o *Selec
 	var done struct {
 		Count int `json:"count"`
 	}
-	err = c.record(ctx, "deleteMany", new(arguments).addString(bucket).addString(filter).add(complete(o)), &done)
+	err = c.record(ctx, "deleteMany", new(arguments).addString(bucket).addString(filter).add(identified(o)), &done)
 	return done.Count, err
 }
 
@@ -43,8 +43,7 @@ type Reindexed struct {
 
 // ReindexObjects fills the columns of new indexes in at most count rows, at least 1.
 func (c *Client) ReindexObjects(ctx context.Context, bucket string, count int, o *ReindexOptions) (Reindexed, error) {
-	all := complete(o)
 	var done Reindexed
-	err := c.record(ctx, "reindexObjects", new(arguments).addString(bucket).add(count).add(all), &done)
+	err := c.record(ctx, "reindexObjects", new(arguments).addString(bucket).add(count).add(identified(o)), &done)
 	return done, err
 }

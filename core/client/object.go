@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"slices"
 
 	"github.com/kaizengarden/moray/core/jsvalue"
 )
@@ -53,7 +52,7 @@ type GetOptions struct {
 
 // PutObject stores an object, whose value is a JSON object, and returns its etag.
 func (c *Client) PutObject(ctx context.Context, bucket, key string, value json.RawMessage, o *WriteOptions) (etag string, err error) {
-	a := new(arguments).addString(bucket).addString(key).addJSON("value", value).add(complete(o))
+	a := new(arguments).addString(bucket).addString(key).addJSON("value", value).add(identified(o))
 	all, err := c.values(ctx, "putObject", a, 1, 1)
 	if err != nil {
 		return "", err
@@ -69,11 +68,7 @@ func (c *Client) GetObject(ctx context.Context, bucket, key string, o *GetOption
 	wire := struct {
 		GetOptions
 		NoCache bool `json:"noCache"` // the original may fail without it
-	}{NoCache: true}
-	if o != nil {
-		wire.GetOptions = *o
-	}
-	wire.identify()
+	}{identified(o), true}
 	all, err := c.values(ctx, "getObject", new(arguments).addString(bucket).addString(key).add(wire), 1, 1)
 	if err != nil {
 		return nil, err
@@ -83,12 +78,9 @@ func (c *Client) GetObject(ctx context.Context, bucket, key string, o *GetOption
 
 // DelObject removes an object.
 func (c *Client) DelObject(ctx context.Context, bucket, key string, o *WriteOptions) error {
-	_, err := c.values(ctx, "delObject", new(arguments).addString(bucket).addString(key).add(complete(o)), 0, 1)
+	_, err := c.values(ctx, "delObject", new(arguments).addString(bucket).addString(key).add(identified(o)), 0, 1)
 	return err
 }
-
-// copyObject is [parseObject] of a copy.
-func copyObject(v jsvalue.Value) (*Object, error) { return parseObject(slices.Clone(v)) }
 
 // parseObject reads a record, whose memory becomes the object's.
 func parseObject(v jsvalue.Value) (*Object, error) {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/kaizengarden/moray/core/jsvalue"
@@ -26,8 +28,8 @@ func (o *Options) identify() {
 	}
 }
 
-// complete returns a copy of the options, if there are any, with a request id.
-func complete[T any, P interface {
+// identified returns a copy of the options, if there are any, with a request id.
+func identified[T any, P interface {
 	*T
 	identify()
 }](o P) T {
@@ -143,4 +145,23 @@ func (c *Client) record(ctx context.Context, method string, a *arguments, into a
 		return fmt.Errorf("%s: %w", method, badAnswer("%w", err))
 	}
 	return nil
+}
+
+// errStop ends a request whose caller wants no further values.
+var errStop = errors.New("stop")
+
+// sequence makes a sequence of what run passes to each, and of the error that run returns.
+func sequence[T any](run func(each func(T) error) error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		err := run(func(v T) error {
+			if !yield(v, nil) {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			var none T
+			yield(none, err)
+		}
+	}
 }

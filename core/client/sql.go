@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"iter"
 	"slices"
 
@@ -14,18 +13,10 @@ import (
 // as an object. An error is the last of the sequence. The rows are valid only if no error comes: the transaction may fail
 // after them.
 func (c *Client) SQL(ctx context.Context, statement string, values []any, o *Options) iter.Seq2[json.RawMessage, error] {
-	return func(yield func(json.RawMessage, error) bool) {
-		a := new(arguments).addString(statement).add(append([]any{}, values...)).add(complete(o))
-		err := c.stream(ctx, "sql", a, func(v jsvalue.Value) error {
-			if !yield(json.RawMessage(slices.Clone(v)), nil) {
-				return errStop
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errStop) {
-			yield(nil, err)
-		}
-	}
+	return sequence(func(each func(json.RawMessage) error) error {
+		a := new(arguments).addString(statement).add(append([]any{}, values...)).add(identified(o))
+		return c.stream(ctx, "sql", a, func(v jsvalue.Value) error { return each(json.RawMessage(slices.Clone(v))) })
+	})
 }
 
 // Notify sends a notification to those who listen on a channel.

@@ -14,8 +14,7 @@ type PingOptions struct {
 
 // Ping asks whether a server answers.
 func (c *Client) Ping(ctx context.Context, o *PingOptions) error {
-	all := complete(o)
-	return c.none(ctx, "ping", new(arguments).add(all))
+	return c.none(ctx, "ping", new(arguments).add(identified(o)))
 }
 
 // Version returns the number of the server's interface, which is 2. Very old servers never answer.
@@ -23,7 +22,7 @@ func (c *Client) Version(ctx context.Context, o *Options) (int, error) {
 	var answer struct {
 		Version *int `json:"version"`
 	}
-	if err := c.record(ctx, "version", new(arguments).add(complete(o)), &answer); err != nil {
+	if err := c.record(ctx, "version", new(arguments).add(identified(o)), &answer); err != nil {
 		return 0, err
 	}
 	if answer.Version == nil {
@@ -34,7 +33,7 @@ func (c *Client) Version(ctx context.Context, o *Options) (int, error) {
 
 // GetTokens returns the shards behind an electric-moray. Other servers answer with an error.
 func (c *Client) GetTokens(ctx context.Context, o *Options) (json.RawMessage, error) {
-	all, err := c.values(ctx, "getTokens", new(arguments).add(complete(o)), 1, 1)
+	all, err := c.values(ctx, "getTokens", new(arguments).add(identified(o)), 1, 1)
 	if err != nil {
 		return nil, err
 	}

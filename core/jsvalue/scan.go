@@ -8,8 +8,8 @@ import (
 )
 
 // MaxDepth is the deepest nesting of arrays and objects that [Parse] accepts. It bounds the stack that a hostile text can
-// ask for; a JavaScript engine gives up in the same order of magnitude.
-const MaxDepth = 10000
+// ask for, and the time that it can cost to put the members of nested objects in order.
+const MaxDepth = 1000
 
 // SyntaxError says where a text stops being JSON.
 type SyntaxError struct {

@@ -71,18 +71,23 @@ func (a account) own(path string) error {
 	return os.Lchown(path, int(a.credential.Uid), int(a.credential.Gid))
 }
 
-// ownTree gives dir and everything in it to the account, unless dir is the account's already.
+// ownTree gives dir and everything in it to the account, unless dir is the account's already. dir comes last, so that an
+// interrupted change is begun again.
 func (a account) ownTree(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil || a.credential == nil || info.Sys().(*syscall.Stat_t).Uid == a.credential.Uid {
 		return err
 	}
-	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
+	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || path == dir {
 			return err
 		}
 		return a.own(path)
 	})
+	if err != nil {
+		return err
+	}
+	return a.own(dir)
 }
 
 // canSearch reports whether the account can make dir its working directory. The kernel is asked, by a process that tries:

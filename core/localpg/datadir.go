@@ -9,23 +9,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
+
+// unfinished begins the name of a directory in which a cluster is being made.
+const unfinished = "initdb-"
 
 // fill makes the cluster if the home has none. It is made in a directory of its own and renamed when it is complete: so a
 // cluster under its final name is a whole one, and what a killed initdb left is known by its name and removed.
 func (c *cluster) fill(ctx context.Context) error {
-	unfinished, err := filepath.Glob(filepath.Join(c.home, "initdb-*"))
-	if err != nil {
-		return fmt.Errorf("look for unfinished clusters: %w", err)
+	if err := c.removeUnfinished(); err != nil {
+		return fmt.Errorf("remove an unfinished cluster: %w", err)
 	}
-	for _, dir := range unfinished {
-		c.cfg.Progress("removing the unfinished cluster " + dir)
-		if err := os.RemoveAll(dir); err != nil {
-			return fmt.Errorf("remove an unfinished cluster: %w", err)
-		}
-	}
-	_, err = os.Stat(filepath.Join(c.dataDir, "PG_VERSION"))
+	_, err := os.Stat(filepath.Join(c.dataDir, "PG_VERSION"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return c.create(ctx)
@@ -41,10 +38,28 @@ func (c *cluster) fill(ctx context.Context) error {
 	return os.Chmod(c.dataDir, 0o700) // PostgreSQL refuses a directory that others can read
 }
 
+func (c *cluster) removeUnfinished() error {
+	entries, err := os.ReadDir(c.home)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), unfinished) {
+			continue
+		}
+		dir := filepath.Join(c.home, entry.Name())
+		c.cfg.Progress("removing the unfinished cluster " + dir)
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // create makes a cluster: C locale, UTF-8, no password needed.
 func (c *cluster) create(ctx context.Context) error {
 	c.cfg.Progress("making a database cluster in " + c.dataDir)
-	dir, err := os.MkdirTemp(c.home, "initdb-")
+	dir, err := os.MkdirTemp(c.home, unfinished)
 	if err != nil {
 		return fmt.Errorf("make the cluster's directory: %w", err)
 	}
@@ -95,7 +110,7 @@ func (c *cluster) initdb(ctx context.Context, dir string) error {
 // terminal does not reach it. Its environment is empty but for what it needs, because variables like PGDATA or LC_ALL
 // change what the programs do.
 func (c *cluster) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(c.programs.dir, program), args...)
+	cmd := exec.Command(filepath.Join(c.binDir, program), args...)
 	cmd.Dir = c.home
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + c.home, "LC_ALL=C", "TZ=UTC"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: c.account.credential}

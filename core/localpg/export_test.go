@@ -4,13 +4,7 @@ import "context"
 
 // FindBinDir returns the directory of the programs that Run would use for a new cluster.
 func FindBinDir(ctx context.Context) (string, error) {
-	p, err := find(ctx, Config{}, 0)
-	return p.dir, err
-}
-
-func Choose(ctx context.Context, dirs []string, want int) (string, error) {
-	p, err := choose(ctx, dirs, want)
-	return p.dir, err
+	return find(ctx, Config{}, 0)
 }
 
 func AptInstall(ctx context.Context, apt, name, conf string) error {
@@ -18,6 +12,7 @@ func AptInstall(ctx context.Context, apt, name, conf string) error {
 }
 
 var (
+	Choose  = choose
 	Install = install
 	OpenLog = openLog
 )

@@ -21,8 +21,8 @@ const pollInterval = 10 * time.Millisecond
 // itself only if no process has the id in it; a process of somebody else, or a zombie, would keep it from starting. After
 // clear the file cannot belong to a living server: we hold the lock and no process works in the cluster's directory.
 func (c *cluster) clear(ctx context.Context) error {
-	if left := c.processes(); len(left) > 0 {
-		c.cfg.Progress(fmt.Sprintf("stopping the PostgreSQL that an earlier moray left in %s (process %d)", c.dataDir, left[0]))
+	if len(c.processes()) > 0 {
+		c.cfg.Progress("stopping the PostgreSQL that an earlier moray left in " + c.dataDir)
 		if err := c.endProcesses(ctx); err != nil {
 			return err
 		}

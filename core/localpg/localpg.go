@@ -115,7 +115,7 @@ func Run(ctx context.Context, cfg Config, serve func(context.Context, *Server) e
 		dataDir:   c.dataDir,
 		socketDir: c.socketDir,
 		logFile:   c.log.path,
-		binDir:    c.programs.dir,
+		binDir:    c.binDir,
 		pid:       c.postmaster.cmd.Process.Pid,
 	})
 }
@@ -123,7 +123,7 @@ func Run(ctx context.Context, cfg Config, serve func(context.Context, *Server) e
 // cluster is a home that this process holds the lock of, and what is needed to run a server in it.
 type cluster struct {
 	cfg       Config
-	programs  programs
+	binDir    string
 	account   account
 	home      string // resolved: no symbolic links
 	lock      *os.File
@@ -134,7 +134,7 @@ type cluster struct {
 	postmaster *child // set by start
 }
 
-// open chooses programs, user and home, locks the home, and makes the cluster if there is none.
+// open chooses the programs, the user and the home, locks it, and makes the cluster if there is none.
 func open(ctx context.Context, cfg Config) (*cluster, error) {
 	dataDir, err := filepath.Abs(cfg.DataDir)
 	if err != nil {
@@ -145,7 +145,7 @@ func open(ctx context.Context, cfg Config) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	programs, err := find(ctx, cfg, version)
+	binDir, err := find(ctx, cfg, version)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func open(ctx context.Context, cfg Config) (*cluster, error) {
 	if home, err = reachable(cfg, account, home); err != nil {
 		return nil, err
 	}
-	c := &cluster{cfg: cfg, programs: programs, account: account}
+	c := &cluster{cfg: cfg, binDir: binDir, account: account}
 	if err := c.take(home); err != nil {
 		return nil, err
 	}

@@ -12,48 +12,42 @@ import (
 	"strconv"
 )
 
-// programs is a directory that has initdb and postgres.
-type programs struct {
-	dir     string
-	version int // the major version
-}
-
-// find returns PostgreSQL's programs, those of the given major version if that is not 0; it installs them if there are none
-// and the configuration allows it.
-func find(ctx context.Context, cfg Config, version int) (programs, error) {
+// find returns the directory of PostgreSQL's programs, of the given major version if that is not 0. It installs them if there
+// are none and the configuration allows it.
+func find(ctx context.Context, cfg Config, version int) (string, error) {
 	dir := cmp.Or(cfg.BinDir, os.Getenv("MORAY_PG_BIN"))
 	if dir != "" {
 		if !hasPrograms(dir) {
-			return programs{}, fmt.Errorf("there are no programs initdb and postgres in %s", dir)
+			return "", fmt.Errorf("there are no programs initdb and postgres in %s", dir)
 		}
 		return choose(ctx, []string{dir}, version)
 	}
 	dirs := candidates()
 	if len(dirs) == 0 {
 		if err := install(ctx, cfg, version); err != nil {
-			return programs{}, err
+			return "", err
 		}
 		if dirs = candidates(); len(dirs) == 0 {
-			return programs{}, fmt.Errorf("the package was installed, but there are still no programs initdb and postgres in %s", debianDirs)
+			return "", fmt.Errorf("the package was installed, but there are still no programs initdb and postgres in %s", debianDirs)
 		}
 	}
 	return choose(ctx, dirs, version)
 }
 
 // choose returns the first of dirs whose programs have the wanted major version; 0 wants any.
-func choose(ctx context.Context, dirs []string, want int) (programs, error) {
+func choose(ctx context.Context, dirs []string, want int) (string, error) {
 	var have []int
 	for _, dir := range dirs {
 		version, err := versionOf(ctx, dir)
 		if err != nil {
-			return programs{}, err
+			return "", err
 		}
 		if want == 0 || version == want {
-			return programs{dir, version}, nil
+			return dir, nil
 		}
 		have = append(have, version)
 	}
-	return programs{}, fmt.Errorf("the data was made by PostgreSQL %d, but the programs in %s are of version %v: "+
+	return "", fmt.Errorf("the data was made by PostgreSQL %d, but the programs in %s are of version %v: "+
 		"install PostgreSQL %d, or move the data away and start with an empty directory", want, dirs, have, want)
 }
 

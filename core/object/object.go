@@ -92,18 +92,24 @@ func notFound(b *bucket.Bucket, key string) error {
 func columns(b *bucket.Bucket, object *jsvalue.Object) ([][]byte, error) {
 	texts := make([][]byte, len(b.Columns))
 	for i := range b.Columns {
-		c := &b.Columns[i]
-		member := object.Get(c.Name)
-		if member == nil || member.IsNull() {
-			continue
+		var err error
+		if texts[i], err = column(&b.Columns[i], object); err != nil {
+			return nil, err
 		}
-		text, err := c.Type.AppendColumn(make([]byte, 0, len(member)), member)
-		if err != nil {
-			return nil, fault.New(fault.InvalidIndexType, "index(%s) is of type %s", c.Name, c.Type.Elem()).Because(err)
-		}
-		texts[i] = jsvalue.Sanitize(text)
 	}
 	return texts, nil
+}
+
+func column(c *bucket.Column, object *jsvalue.Object) ([]byte, error) {
+	member := object.Get(c.Name)
+	if member == nil || member.IsNull() {
+		return nil, nil
+	}
+	text, err := c.Type.AppendColumn(make([]byte, 0, len(member)), member)
+	if err != nil {
+		return nil, fault.New(fault.InvalidIndexType, "index(%s) is of type %s", c.Name, c.Type.Elem()).Because(err)
+	}
+	return jsvalue.Sanitize(text), nil
 }
 
 // vnode returns the text for the column _vnode, or nil.

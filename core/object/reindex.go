@@ -1,11 +1,13 @@
 package object
 
 import (
+	"bytes"
 	"context"
 	"strconv"
 
 	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/fault"
+	"github.com/kaizengarden/moray/core/jsvalue"
 	"github.com/kaizengarden/moray/core/query"
 )
 
@@ -110,11 +112,33 @@ func reindexRow(b *bucket.Bucket, statements *query.Objects, row Row) (*query.St
 	if err != nil {
 		return nil, err
 	}
-	texts, err := columns(b, value)
+	texts, err := reindexed(b, m.object, row)
 	if err != nil {
 		return nil, err
 	}
-	return statements.Reindex(key, value.Text(), texts), nil
+	return statements.Reindex(key, jsvalue.Sanitize(value.Text()), texts), nil
+}
+
+// reindexed returns the texts for the columns of a row. A column that is filled keeps its text, which may be one that no value
+// stands for: only those that are not filled yet take theirs from the object.
+func reindexed(b *bucket.Bucket, object *jsvalue.Object, row Row) ([][]byte, error) {
+	texts := make([][]byte, len(b.Columns))
+	at := query.RowColumns - 1
+	for i := range b.Columns {
+		c := &b.Columns[i]
+		if !c.Missing {
+			at++
+			if !c.Reindexing && row[at] != nil {
+				texts[i] = bytes.Clone(row[at])
+				continue
+			}
+		}
+		var err error
+		if texts[i], err = column(c, object); err != nil {
+			return nil, err
+		}
+	}
+	return texts, nil
 }
 
 // finishReindexing makes the indexes usable. It fails with ErrStale if the definition changed, which may have added more.

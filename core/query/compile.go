@@ -222,7 +222,7 @@ func (c *compiler) compare(n filter.Node, t field.Type, column string) (string, 
 	guard := ` AND ` + column + ` IS NOT NULL`
 	switch n := n.(type) {
 	case *filter.Present:
-		n.Column = columnOf(t)
+		n.Column = t
 		return column + ` IS NOT NULL`, nil
 	case *filter.Equal:
 		o, err := t.ParseOperand(n.Value)
@@ -250,7 +250,7 @@ func (c *compiler) compare(n filter.Node, t field.Type, column string) (string, 
 		n.Operand = o
 		return c.order(o, t, `>=`, column), nil
 	case *filter.Substring:
-		return c.substring(n, n.Pattern, `LIKE`, t, column, func() { n.Column = columnOf(t) })
+		return c.substring(n, n.Pattern, `LIKE`, t, column, func() { n.Column = t })
 	case *filter.Ext:
 		return c.ext(n, t, column)
 	}
@@ -272,14 +272,6 @@ func anyElement(comparison, column string) string {
 	return `coalesce(` + comparison + ` ANY (` + column + `), false)`
 }
 
-// column is what matching in memory needs to know of a leaf without a typed operand.
-type columnType struct{ array, opaque bool }
-
-func (c columnType) Array() bool  { return c.array }
-func (c columnType) Opaque() bool { return c.opaque }
-
-func columnOf(t field.Type) filter.Column { return columnType{t.Array(), t.Opaque()} }
-
 func (c *compiler) ext(n *filter.Ext, t field.Type, column string) (string, error) {
 	rule := n.Canonical()
 	switch rule {
@@ -287,7 +279,7 @@ func (c *compiler) ext(n *filter.Ext, t field.Type, column string) (string, erro
 		if _, err := t.ParseOperand(n.Value); err != nil {
 			return "", invalid(n)
 		}
-		n.Column = columnOf(t)
+		n.Column = t
 		p := c.text(escapeLike(n.Value))
 		if t.Array() {
 			return `EXISTS (SELECT FROM unnest(` + column + `) e WHERE e ILIKE ` + p + `)`, nil
@@ -297,7 +289,7 @@ func (c *compiler) ext(n *filter.Ext, t field.Type, column string) (string, erro
 		if n.Pattern == nil {
 			return "", invalid(n)
 		}
-		return c.substring(n, *n.Pattern, `ILIKE`, t, column, func() { n.Column = columnOf(t) })
+		return c.substring(n, *n.Pattern, `ILIKE`, t, column, func() { n.Column = t })
 	}
 	operandType, operator, ok := t.Relation(rule)
 	if !ok {
@@ -307,7 +299,7 @@ func (c *compiler) ext(n *filter.Ext, t field.Type, column string) (string, erro
 	if err != nil {
 		return "", invalid(n)
 	}
-	n.Column = columnOf(t)
+	n.Column = t
 	comparison := c.operand(o) + `::` + operandType.Column() + ` ` + operator
 	if t.Array() {
 		return anyElement(comparison, column), nil

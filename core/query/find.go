@@ -1,6 +1,7 @@
 package query
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/kaizengarden/moray/core/fault"
@@ -106,9 +107,11 @@ func (s *Selection) tail(o *Objects, page Page) (string, error) {
 	return tail, nil
 }
 
-// number takes a parameter that PostgreSQL rounds to a BIGINT, or refuses if it is out of range.
+// number takes a parameter that PostgreSQL rounds to a BIGINT, or refuses if it is out of range. Clients may write it with
+// leading zeros, which JSON does not know.
 func (s *Selection) number(text string) string {
-	s.args = append(s.args[:len(s.args):len(s.args)], Arg{text, jsvalue.Value(text)})
+	f, _ := strconv.ParseFloat(text, 64) // digits: what does not fit is infinite, and printed as null
+	s.args = append(s.args[:len(s.args):len(s.args)], Arg{text, jsvalue.AppendNumber(nil, f)})
 	p := placeholders(len(s.args) - 1)
 	return p.next() + `::numeric`
 }

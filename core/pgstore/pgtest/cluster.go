@@ -127,6 +127,9 @@ func (c *Cluster) close() error {
 // SIGQUIT end at once, SIGKILL is a crash. The data stays for [Cluster.Start].
 func (c *Cluster) Stop(t testing.TB, signal syscall.Signal) {
 	t.Helper()
+	if c.cancel == nil {
+		t.Fatal("the test's PostgreSQL is stopped already")
+	}
 	if err := syscall.Kill(c.server.PID(), signal); err != nil {
 		t.Fatalf("send %v to PostgreSQL: %v", signal, err)
 	}
