@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-
 	"strings"
 
 	"github.com/spf13/cobra"

@@ -63,7 +63,7 @@ func ParseConfig(name string, config jsvalue.Value) (*Config, error) {
 	}
 
 	c := &Config{
-		Index: jsvalue.Sanitize(index), Pre: pre, Post: post, Options: jsvalue.Sanitize(options),
+		Index: index, Pre: pre, Post: post, Options: options,
 		Version: options.Member("version").Float(),
 		Ordered: options.Member("guaranteeOrder").IsTrue(),
 	}
@@ -80,14 +80,14 @@ func ParseConfig(name string, config jsvalue.Value) (*Config, error) {
 	return c, nil
 }
 
-// member returns a member of a definition in printed form, or fallback if the definition has no such member or JavaScript
+// member returns a member of a definition as it is printed and stored, or fallback if the definition has no such member or JavaScript
 // takes it for false.
 func member(config jsvalue.Value, name, fallback string) jsvalue.Value {
 	v := config.Member(name)
 	if !v.Truthy() {
 		return jsvalue.Value(fallback)
 	}
-	return jsvalue.AppendPrinted(nil, v)
+	return jsvalue.Sanitize(jsvalue.AppendPrinted(nil, v))
 }
 
 // withVersion returns options with a version: 0 in the place of one that JavaScript takes for false, or at the end.

@@ -12,7 +12,7 @@ import (
 type Error struct {
 	Name    string // such as BucketNotFoundError, EtagConflictError; the server's documentation lists them
 	Message string
-	// Context is an object with facts about the error, as JSON text; {} if there are none.
+	// Context is an object with facts about the error, as JSON text; empty if there are none.
 	Context json.RawMessage
 	// Members are, for an error that stands for several, the properties of each.
 	Members []json.RawMessage
@@ -23,9 +23,6 @@ func (e *Error) Error() string { return e.Name + ": " + e.Message }
 
 func newError(answer *fast.Error) *Error {
 	e := &Error{Name: answer.Name, Message: answer.Message, Context: json.RawMessage(answer.Context)}
-	if e.Context == nil {
-		e.Context = json.RawMessage("{}")
-	}
 	for _, m := range answer.Members {
 		e.Members = append(e.Members, json.RawMessage(m))
 	}

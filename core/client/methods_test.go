@@ -109,100 +109,152 @@ func TestMethods(t *testing.T) {
 		answer []string
 		want   string
 	}{
-		{func(ctx context.Context, c *client.Client) (any, error) {
-			return nil, c.CreateBucket(ctx, "b", config, &req)
+		{
+			func(ctx context.Context, c *client.Client) (any, error) {
+				return nil, c.CreateBucket(ctx, "b", config, &req)
+			},
+			`createBucket "b" ` + wireConfig + ` ` + wireReq, nil, `null`,
 		},
-			`createBucket "b" ` + wireConfig + ` ` + wireReq, nil, `null`},
 		{func(ctx context.Context, c *client.Client) (any, error) {
 			return nil, c.UpdateBucket(ctx, "b", &client.BucketConfig{Pre: []json.RawMessage{json.RawMessage(`"function () {}"`)}}, &client.UpdateBucketOptions{NoReindex: true})
 		}, `updateBucket "b" {"pre":["function () {}"],"post":[]} {"req_id":ID,"no_reindex":true}`, nil, `null`},
-		{func(ctx context.Context, c *client.Client) (any, error) { return c.GetBucket(ctx, "b", &req) },
-			`getBucket ` + wireReq + ` "b"`, []string{bucket},
-			`{"Name":"b","Index":{"a":{"type":"string"}},"Pre":[],"Post":["function () {}"],"Options":{"version":1},"ReindexActive":{"2":["a"]},"Mtime":"2026-11-22T06:58:45.309Z"}`},
-		{func(ctx context.Context, c *client.Client) (any, error) { return c.ListBuckets(ctx, nil) },
-			`listBuckets {"req_id":ID}`, []string{`{"name":"b","options":{"version":0},"reindex_active":null}`, `{"name":"c","other":5}`},
-			`[{"Name":"b","Index":null,"Pre":null,"Post":null,"Options":{"version":0},"ReindexActive":null,"Mtime":""},` +
-				`{"Name":"c","Index":null,"Pre":null,"Post":null,"Options":null,"ReindexActive":null,"Mtime":""}]`},
-		{func(ctx context.Context, c *client.Client) (any, error) { return nil, c.DelBucket(ctx, "b", nil) },
-			`delBucket "b" {"req_id":ID}`, nil, `null`},
-
-		{func(ctx context.Context, c *client.Client) (any, error) {
-			return c.PutObject(ctx, "b", "k\"", value, nil)
+		{
+			func(ctx context.Context, c *client.Client) (any, error) { return c.GetBucket(ctx, "b", &req) },
+			`getBucket ` + wireReq + ` "b"`,
+			[]string{bucket},
+			`{"Name":"b","Index":{"a":{"type":"string"}},"Pre":[],"Post":["function () {}"],"Options":{"version":1},"ReindexActive":{"2":["a"]},"Mtime":"2026-11-22T06:58:45.309Z"}`,
 		},
-			`putObject "b" "k\"" {"html": "<&>\u00e9"} {"req_id":ID}`, []string{`{"etag":"0B8D89E4"}`}, `"0B8D89E4"`},
+		{
+			func(ctx context.Context, c *client.Client) (any, error) { return c.ListBuckets(ctx, nil) },
+			`listBuckets {"req_id":ID}`,
+			[]string{`{"name":"b","options":{"version":0},"reindex_active":null}`, `{"name":"c","other":5}`},
+			`[{"Name":"b","Index":null,"Pre":null,"Post":null,"Options":{"version":0},"ReindexActive":null,"Mtime":""},` +
+				`{"Name":"c","Index":null,"Pre":null,"Post":null,"Options":null,"ReindexActive":null,"Mtime":""}]`,
+		},
+		{
+			func(ctx context.Context, c *client.Client) (any, error) { return nil, c.DelBucket(ctx, "b", nil) },
+			`delBucket "b" {"req_id":ID}`, nil, `null`,
+		},
+
+		{
+			func(ctx context.Context, c *client.Client) (any, error) {
+				return c.PutObject(ctx, "b", "k\"", value, nil)
+			},
+			`putObject "b" "k\"" {"html": "<&>\u00e9"} {"req_id":ID}`,
+			[]string{`{"etag":"0B8D89E4"}`},
+			`"0B8D89E4"`,
+		},
 		{func(ctx context.Context, c *client.Client) (any, error) {
 			return c.PutObject(ctx, "b", "k", json.RawMessage(`{}`), &client.WriteOptions{Options: req, Etag: client.IfEtag(""), NoBucketCache: true, Headers: json.RawMessage(`{"x":1}`)})
 		}, `putObject "b" "k" {} {"req_id":"` + id + `","timeout":500,"etag":"","noBucketCache":true,"headers":{"x":1}}`, []string{`{"etag":"x"}`}, `"x"`},
 		{func(ctx context.Context, c *client.Client) (any, error) {
 			return nil, c.DelObject(ctx, "b", "k", &client.WriteOptions{Etag: client.IfAbsent})
 		}, `delObject "b" "k" {"req_id":ID,"etag":null}`, []string{`{}`}, `null`},
-		{func(ctx context.Context, c *client.Client) (any, error) { return c.GetObject(ctx, "b", "k", nil) },
-			`getObject "b" "k" {"req_id":ID,"noCache":true}`, []string{record},
-			`{"Bucket":"b","Key":"k","Value":{"n":1.0},"ID":3,"Etag":"0B8D89E4","Mtime":1795331078130,"TxnSnap":-1,"Count":-1,"Record":` + record + `}`},
-		{func(ctx context.Context, c *client.Client) (any, error) {
-			return c.GetObject(ctx, "b", "k", &client.GetOptions{Options: req, NoBucketCache: true})
-		}, `getObject "b" "k" {"req_id":"` + id + `","timeout":500,"noBucketCache":true,"noCache":true}`, []string{`{"value":5}`},
-			`{"Bucket":"","Key":"","Value":5,"ID":0,"Etag":"","Mtime":0,"TxnSnap":-1,"Count":-1,"Record":{"value":5}}`},
-
-		{func(ctx context.Context, c *client.Client) (any, error) {
-			return collect(t, c.FindObjects(ctx, "b", "(a=5)", nil))
+		{
+			func(ctx context.Context, c *client.Client) (any, error) { return c.GetObject(ctx, "b", "k", nil) },
+			`getObject "b" "k" {"req_id":ID,"noCache":true}`,
+			[]string{record},
+			`{"Bucket":"b","Key":"k","Value":{"n":1.0},"ID":3,"Etag":"0B8D89E4","Mtime":1795331078130,"TxnSnap":-1,"Count":-1,"Record":` + record + `}`,
 		},
-			`findObjects "b" "(a=5)" {"req_id":ID}`, nil, `""`},
-		{func(ctx context.Context, c *client.Client) (any, error) {
-			s, err := collect(t, c.FindObjects(ctx, "b", "(a=5)", &client.FindOptions{
-				SelectOptions: client.SelectOptions{Options: req, Limit: 5, Offset: 6, Sort: []client.Sort{{"a", "DESC"}, {"b", ""}}, NoBucketCache: true},
-				NoCount:       true, RequireIndexes: true, RequireOnlineReindexing: true,
-			}))
-			return json.RawMessage(s), err
-		}, `findObjects "b" "(a=5)" {"req_id":"` + id + `","timeout":500,"limit":5,"offset":6,"sort":[{"attribute":"a","order":"DESC"},{"attribute":"b"}],` +
-			`"noBucketCache":true,"no_count":true,"requireIndexes":true,"requireOnlineReindexing":true,"internalOpts":{"sendHandledOptions":true}}`,
+		{
+			func(ctx context.Context, c *client.Client) (any, error) {
+				return c.GetObject(ctx, "b", "k", &client.GetOptions{Options: req, NoBucketCache: true})
+			}, `getObject "b" "k" {"req_id":"` + id + `","timeout":500,"noBucketCache":true,"noCache":true}`,
+			[]string{`{"value":5}`},
+			`{"Bucket":"","Key":"","Value":5,"ID":0,"Etag":"","Mtime":0,"TxnSnap":-1,"Count":-1,"Record":{"value":5}}`,
+		},
+
+		{
+			func(ctx context.Context, c *client.Client) (any, error) {
+				return collect(t, c.FindObjects(ctx, "b", "(a=5)", nil))
+			},
+			`findObjects "b" "(a=5)" {"req_id":ID}`, nil, `""`,
+		},
+		{
+			func(ctx context.Context, c *client.Client) (any, error) {
+				s, err := collect(t, c.FindObjects(ctx, "b", "(a=5)", &client.FindOptions{
+					SelectOptions: client.SelectOptions{Options: req, Limit: 5, Offset: 6, Sort: []client.Sort{{"a", "DESC"}, {"b", ""}}, NoBucketCache: true},
+					NoCount:       true, RequireIndexes: true, RequireOnlineReindexing: true,
+				}))
+				return json.RawMessage(s), err
+			}, `findObjects "b" "(a=5)" {"req_id":"` + id + `","timeout":500,"limit":5,"offset":6,"sort":[{"attribute":"a","order":"DESC"},{"attribute":"b"}],` +
+				`"noBucketCache":true,"no_count":true,"requireIndexes":true,"requireOnlineReindexing":true,"internalOpts":{"sendHandledOptions":true}}`,
 			[]string{`{"_handledOptions":["req_id","requireIndexes","requireOnlineReindexing"]}`, found},
-			`{"Bucket":"b","Key":"k","Value":{"n":1.0},"ID":3,"Etag":"0B8D89E4","Mtime":1795331078130,"TxnSnap":7,"Count":12,"Record":` + found + `}`},
+			`{"Bucket":"b","Key":"k","Value":{"n":1.0},"ID":3,"Etag":"0B8D89E4","Mtime":1795331078130,"TxnSnap":7,"Count":12,"Record":` + found + `}`,
+		},
 		{func(ctx context.Context, c *client.Client) (any, error) {
 			return c.FindSQL(ctx, "b", "(a=5)", &client.FindOptions{SelectOptions: client.SelectOptions{NoLimit: true}})
 		}, `findObjects "b" "(a=5)" {"req_id":ID,"noLimit":true,"sql_only":true}`, []string{`{"query":"SELECT","args":[]}`}, `{"query":"SELECT","args":[]}`},
 		{func(ctx context.Context, c *client.Client) (any, error) {
 			return c.UpdateObjects(ctx, "b", json.RawMessage(`{"z":1,"a":2}`), "(a=5)", &client.SelectOptions{Limit: 7})
 		}, `updateObjects "b" {"z":1,"a":2} "(a=5)" {"req_id":ID,"limit":7}`, []string{`{"count":2,"etag":"uc11516f"}`}, `{"count":2,"etag":"uc11516f"}`},
-		{func(ctx context.Context, c *client.Client) (any, error) { return c.DeleteMany(ctx, "b", "(a=5)", nil) },
-			`deleteMany "b" "(a=5)" {"req_id":ID}`, []string{`{"count":1}`}, `1`},
-		{func(ctx context.Context, c *client.Client) (any, error) { return c.ReindexObjects(ctx, "b", 100, nil) },
-			`reindexObjects "b" 100 {"req_id":ID}`, []string{`{"processed":1,"remaining":0}`}, `{"processed":1,"remaining":0}`},
+		{
+			func(ctx context.Context, c *client.Client) (any, error) { return c.DeleteMany(ctx, "b", "(a=5)", nil) },
+			`deleteMany "b" "(a=5)" {"req_id":ID}`,
+			[]string{`{"count":1}`},
+			`1`,
+		},
+		{
+			func(ctx context.Context, c *client.Client) (any, error) { return c.ReindexObjects(ctx, "b", 100, nil) },
+			`reindexObjects "b" 100 {"req_id":ID}`,
+			[]string{`{"processed":1,"remaining":0}`},
+			`{"processed":1,"remaining":0}`,
+		},
 		{func(ctx context.Context, c *client.Client) (any, error) {
 			return c.ReindexObjects(ctx, "b", 100, &client.ReindexOptions{NoCount: true})
 		}, `reindexObjects "b" 100 {"req_id":ID,"no_count":true}`, []string{`{"processed":1}`}, `{"processed":1,"remaining":null}`},
 
-		{func(ctx context.Context, c *client.Client) (any, error) { return c.Batch(ctx, nil, nil) },
-			`batch [] {"req_id":ID}`, []string{`{"etags":[]}`}, `[]`},
-		{func(ctx context.Context, c *client.Client) (any, error) {
-			return c.Batch(ctx, []client.BatchRequest{
-				{Bucket: "b", Key: "k", Value: json.RawMessage(`{"html":"<>"}`), Options: &client.ChangeOptions{Etag: client.IfAbsent}},
-				{Operation: "delete", Bucket: "b", Key: "l"},
-				{Operation: "update", Bucket: "b", Fields: json.RawMessage(`{"a":1}`), Filter: "(a=5)", Options: &client.ChangeOptions{Limit: 1}},
-			}, &req)
-		}, `batch [{"operation":"put","bucket":"b","key":"k","value":{"html":"<>"},"options":{"etag":null}},{"operation":"delete","bucket":"b","key":"l"},` +
-			`{"operation":"update","bucket":"b","fields":{"a":1},"filter":"(a=5)","options":{"limit":1}}] ` + wireReq,
+		{
+			func(ctx context.Context, c *client.Client) (any, error) { return c.Batch(ctx, nil, nil) },
+			`batch [] {"req_id":ID}`,
+			[]string{`{"etags":[]}`},
+			`[]`,
+		},
+		{
+			func(ctx context.Context, c *client.Client) (any, error) {
+				return c.Batch(ctx, []client.BatchRequest{
+					{Bucket: "b", Key: "k", Value: json.RawMessage(`{"html":"<>"}`), Options: &client.ChangeOptions{Etag: client.IfAbsent}},
+					{Operation: "delete", Bucket: "b", Key: "l"},
+					{Operation: "update", Bucket: "b", Fields: json.RawMessage(`{"a":1}`), Filter: "(a=5)", Options: &client.ChangeOptions{Limit: 1}},
+				}, &req)
+			}, `batch [{"operation":"put","bucket":"b","key":"k","value":{"html":"<>"},"options":{"etag":null}},{"operation":"delete","bucket":"b","key":"l"},` +
+				`{"operation":"update","bucket":"b","fields":{"a":1},"filter":"(a=5)","options":{"limit":1}}] ` + wireReq,
 			[]string{`{"etags":[{"bucket":"b","etag":"e","key":"k"},{"bucket":"b","key":"l"},{"bucket":"b","count":2,"etag":"u","filter":"(a=5)"}]}`},
 			`[{"bucket":"b","key":"k","etag":"e","filter":"","count":0},{"bucket":"b","key":"l","etag":"","filter":"","count":0},` +
-				`{"bucket":"b","key":"","etag":"u","filter":"(a=5)","count":2}]`},
+				`{"bucket":"b","key":"","etag":"u","filter":"(a=5)","count":2}]`,
+		},
 
 		{func(ctx context.Context, c *client.Client) (any, error) {
 			return collect(t, c.SQL(ctx, "select $1", []any{"<a>", 5, nil}, &req))
 		}, `sql "select $1" ["<a>",5,null] ` + wireReq, []string{`{"a":1}`, `{"a":2}`}, `"{\"a\":1} {\"a\":2}"`},
-		{func(ctx context.Context, c *client.Client) (any, error) {
-			return nil, c.Notify(ctx, "chan", "hello", nil)
+		{
+			func(ctx context.Context, c *client.Client) (any, error) {
+				return nil, c.Notify(ctx, "chan", "hello", nil)
+			},
+			`sql "select pg_notify($1, $2)" ["chan","hello"] {"req_id":ID}`,
+			[]string{`{"pg_notify":""}`},
+			`null`,
 		},
-			`sql "select pg_notify($1, $2)" ["chan","hello"] {"req_id":ID}`, []string{`{"pg_notify":""}`}, `null`},
 
 		{func(ctx context.Context, c *client.Client) (any, error) { return nil, c.Ping(ctx, nil) }, `ping {"req_id":ID}`, nil, `null`},
-		{func(ctx context.Context, c *client.Client) (any, error) {
-			return nil, c.Ping(ctx, &client.PingOptions{Deep: true})
+		{
+			func(ctx context.Context, c *client.Client) (any, error) {
+				return nil, c.Ping(ctx, &client.PingOptions{Deep: true})
+			},
+			`ping {"req_id":ID,"deep":true}`, nil, `null`,
 		},
-			`ping {"req_id":ID,"deep":true}`, nil, `null`},
-		{func(ctx context.Context, c *client.Client) (any, error) { return c.Version(ctx, nil) },
-			`version {"req_id":ID}`, []string{`{"version":2}`}, `2`},
-		{func(ctx context.Context, c *client.Client) (any, error) { return c.GetTokens(ctx, nil) },
-			`getTokens {"req_id":ID}`, []string{`["tcp://1"]`}, `["tcp://1"]`},
+		{
+			func(ctx context.Context, c *client.Client) (any, error) { return c.Version(ctx, nil) },
+			`version {"req_id":ID}`,
+			[]string{`{"version":2}`},
+			`2`,
+		},
+		{
+			func(ctx context.Context, c *client.Client) (any, error) { return c.GetTokens(ctx, nil) },
+			`getTokens {"req_id":ID}`,
+			[]string{`["tcp://1"]`},
+			`["tcp://1"]`,
+		},
 	} {
 		method, _, _ := strings.Cut(c.asked, " ")
 		conn, server := serve(t, map[string]func(fast.Sender) error{method: answer(c.answer...)})
@@ -234,31 +286,43 @@ func TestBadAnswers(t *testing.T) {
 		bad    [][]string
 	}{
 		{"ping", func(ctx context.Context, c *client.Client) error { return c.Ping(ctx, nil) }, [][]string{{`{}`}}},
-		{"getBucket", func(ctx context.Context, c *client.Client) error { _, err := c.GetBucket(ctx, "b", nil); return err },
-			[][]string{{}, {`{}`, `{}`}, {`5`}, {`{"name":5}`}, {`{"index":"{"}`}, {`{"pre":5}`}}},
-		{"listBuckets", func(ctx context.Context, c *client.Client) error { _, err := c.ListBuckets(ctx, nil); return err },
-			[][]string{{`{}`, `5`}}},
-		{"putObject", func(ctx context.Context, c *client.Client) error {
-			_, err := c.PutObject(ctx, "b", "k", none, nil)
-			return err
+		{
+			"getBucket", func(ctx context.Context, c *client.Client) error { _, err := c.GetBucket(ctx, "b", nil); return err },
+			[][]string{{}, {`{}`, `{}`}, {`5`}, {`{"name":5}`}, {`{"index":"{"}`}, {`{"pre":5}`}},
 		},
-			[][]string{{}, {`5`}, {`{}`}, {`{"etag":5}`}}},
-		{"getObject", func(ctx context.Context, c *client.Client) error {
-			_, err := c.GetObject(ctx, "b", "k", nil)
-			return err
+		{
+			"listBuckets", func(ctx context.Context, c *client.Client) error { _, err := c.ListBuckets(ctx, nil); return err },
+			[][]string{{`{}`, `5`}},
 		},
-			[][]string{{}, {`5`}, {`{"key":5}`}, {`{"_etag":null}`}}},
+		{
+			"putObject", func(ctx context.Context, c *client.Client) error {
+				_, err := c.PutObject(ctx, "b", "k", none, nil)
+				return err
+			},
+			[][]string{{}, {`5`}, {`{}`}, {`{"etag":5}`}},
+		},
+		{
+			"getObject", func(ctx context.Context, c *client.Client) error {
+				_, err := c.GetObject(ctx, "b", "k", nil)
+				return err
+			},
+			[][]string{{}, {`5`}, {`{"key":5}`}, {`{"_etag":null}`}},
+		},
 		{"delObject", func(ctx context.Context, c *client.Client) error { return c.DelObject(ctx, "b", "k", nil) }, [][]string{{`{}`, `{}`}}},
-		{"findObjects", func(ctx context.Context, c *client.Client) error {
-			_, err := collect(t, c.FindObjects(ctx, "b", "f", nil))
-			return err
+		{
+			"findObjects", func(ctx context.Context, c *client.Client) error {
+				_, err := collect(t, c.FindObjects(ctx, "b", "f", nil))
+				return err
+			},
+			[][]string{{`5`}},
 		},
-			[][]string{{`5`}}},
-		{"deleteMany", func(ctx context.Context, c *client.Client) error {
-			_, err := c.DeleteMany(ctx, "b", "f", nil)
-			return err
+		{
+			"deleteMany", func(ctx context.Context, c *client.Client) error {
+				_, err := c.DeleteMany(ctx, "b", "f", nil)
+				return err
+			},
+			[][]string{{}, {`{"count":"x"}`}},
 		},
-			[][]string{{}, {`{"count":"x"}`}}},
 		{"version", func(ctx context.Context, c *client.Client) error { _, err := c.Version(ctx, nil); return err }, [][]string{{}, {`{}`}, {`5`}}},
 		{"getTokens", func(ctx context.Context, c *client.Client) error { _, err := c.GetTokens(ctx, nil); return err }, [][]string{{}}},
 	} {
@@ -309,10 +373,16 @@ func TestPutBucket(t *testing.T) {
 		"same version": {`{"version":1}`, map[string]func(fast.Sender) error{"getBucket": have(`{"version":1}`)}, "getBucket"},
 		"version 0":    {`{"version":0}`, map[string]func(fast.Sender) error{"getBucket": have(`{"version":0}`), "updateBucket": answer()}, "getBucket updateBucket"},
 		"no version":   {``, map[string]func(fast.Sender) error{"getBucket": have(`{}`), "updateBucket": answer()}, "getBucket updateBucket"},
-		"older": {`{"version":1}`, map[string]func(fast.Sender) error{"getBucket": have(`{"version":2}`), "updateBucket": refuse("BucketVersionError")},
-			"getBucket updateBucket BucketVersionError: no"},
-		"race": {`{"version":1}`, map[string]func(fast.Sender) error{"getBucket": refuse("BucketNotFoundError"), "createBucket": refuse("BucketConflictError")},
-			"getBucket createBucket"},
+		"older": {
+			`{"version":1}`,
+			map[string]func(fast.Sender) error{"getBucket": have(`{"version":2}`), "updateBucket": refuse("BucketVersionError")},
+			"getBucket updateBucket BucketVersionError: no",
+		},
+		"race": {
+			`{"version":1}`,
+			map[string]func(fast.Sender) error{"getBucket": refuse("BucketNotFoundError"), "createBucket": refuse("BucketConflictError")},
+			"getBucket createBucket",
+		},
 		"other error": {`{"version":1}`, map[string]func(fast.Sender) error{"getBucket": refuse("NoDatabasePeersError")}, "getBucket NoDatabasePeersError: no"},
 	} {
 		conn, s := serve(t, c.answers)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/big"
@@ -14,12 +15,12 @@ import (
 // problems returns what the schema finds wrong, in the words of the original's validator: config<path> <problem>. What a
 // section lacks comes first, then what it has too much, then its members in the order of their names.
 func (d *draft) problems() []string {
-	err := serverSchema().Validate(d.root)
-	if err == nil {
+	var invalid *jsonschema.ValidationError // the only kind for a value of encoding/json and a schema without loops
+	if !errors.As(serverSchema().Validate(d.root), &invalid) {
 		return nil
 	}
 	var all []problem
-	d.collect(err.(*jsonschema.ValidationError), &all) // the only kind for a value of encoding/json and a schema without loops
+	d.collect(invalid, &all)
 	slices.SortFunc(all, problem.compare)
 	texts := make([]string, len(all))
 	for i, p := range all {

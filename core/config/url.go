@@ -68,8 +68,15 @@ func (u *URL) settings() []setting {
 		mode = "disable" // the original encrypts only when told to; libpq alone would try to, at each connection
 	}
 	return []setting{
-		{"host", host}, {"port", port}, {"user", u.User}, {"password", string(u.Password)}, {"dbname", u.Database},
-		{"sslmode", mode}, {"sslrootcert", u.SSLRootCert}, {"sslcert", u.SSLCert}, {"sslkey", u.SSLKey},
+		{"host", host},
+		{"port", port},
+		{"user", u.User},
+		{"password", string(u.Password)},
+		{"dbname", u.Database},
+		{"sslmode", mode},
+		{"sslrootcert", u.SSLRootCert},
+		{"sslcert", u.SSLCert},
+		{"sslkey", u.SSLKey},
 		{"application_name", application},
 	}
 }

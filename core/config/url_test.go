@@ -40,8 +40,10 @@ func TestParseURL(t *testing.T) {
 		"tcp://u:%D0%BF%C3%A9@h/%E2%82%AC": {Host: "h", User: "u", Password: "пé", Database: "€"},
 
 		"tcp://h/d?application_name=a+b%2B&fallback_application_name=c": {Host: "h", Database: "d", ApplicationName: "a b+", FallbackApplicationName: "c"},
-		"tcp://h/d?sslmode=verify-full&sslrootcert=/ca&sslcert=/c&sslkey=/k&ssl=true": {Host: "h", Database: "d",
-			SSLMode: "verify-full", SSLRootCert: "/ca", SSLCert: "/c", SSLKey: "/k"},
+		"tcp://h/d?sslmode=verify-full&sslrootcert=/ca&sslcert=/c&sslkey=/k&ssl=true": {
+			Host: "h", Database: "d",
+			SSLMode: "verify-full", SSLRootCert: "/ca", SSLCert: "/c", SSLKey: "/k",
+		},
 		"tcp://u@h/d?application_name=a@b": {Host: "h", User: "u", Database: "d", ApplicationName: "a@b"},
 		"socket:/pg?application_name=a@b":  {SocketDir: "/pg", ApplicationName: "a@b"},
 		"tcp://h/d?host=other&x&x=1&&db=e": {Host: "h", Database: "d", Ignored: []string{"host", "x", "db"}},
@@ -152,8 +154,10 @@ func TestConnString(t *testing.T) {
 
 // The driver must find every part where it was put, and take what is missing from the environment.
 func TestConnStringInDriver(t *testing.T) {
-	for name, value := range map[string]string{"PGHOST": "envhost", "PGPORT": "5999", "PGUSER": "envuser",
-		"PGPASSWORD": "envpassword", "PGDATABASE": "envdatabase", "PGSSLMODE": "", "PGAPPNAME": "envname"} {
+	for name, value := range map[string]string{
+		"PGHOST": "envhost", "PGPORT": "5999", "PGUSER": "envuser",
+		"PGPASSWORD": "envpassword", "PGDATABASE": "envdatabase", "PGSSLMODE": "", "PGAPPNAME": "envname",
+	} {
 		t.Setenv(name, value)
 	}
 	for text, want := range map[string]string{
@@ -221,8 +225,10 @@ func TestPasswordStaysHidden(t *testing.T) {
 }
 
 func FuzzParseURL(f *testing.F) {
-	for _, text := range []string{"tcp://u:p%40@h:1/d?ssl=true&application_name=x", "/pg d", "socket:/pg?db=d&encoding=utf8",
-		"tcp://[::1]:1/", "tcp://u:p'\\@h/d%20", "x://@:1/%"} {
+	for _, text := range []string{
+		"tcp://u:p%40@h:1/d?ssl=true&application_name=x", "/pg d", "socket:/pg?db=d&encoding=utf8",
+		"tcp://[::1]:1/", "tcp://u:p'\\@h/d%20", "x://@:1/%",
+	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -237,8 +243,10 @@ func FuzzParseURL(f *testing.F) {
 			t.Fatalf("%q: the driver refuses %q: %v", text, u.ConnString(), err)
 		}
 		for _, part := range []struct{ name, given, got string }{
-			{"host", u.Host + u.SocketDir, c.Host}, {"user", u.User, c.User},
-			{"password", string(u.Password), c.Password}, {"database", u.Database, c.Database},
+			{"host", u.Host + u.SocketDir, c.Host},
+			{"user", u.User, c.User},
+			{"password", string(u.Password), c.Password},
+			{"database", u.Database, c.Database},
 		} {
 			if part.given != "" && part.given != part.got {
 				t.Errorf("%q: %s %q arrives as %q", text, part.name, part.given, part.got)

@@ -42,9 +42,8 @@ var (
 
 func newTables(register func(b uint16) uint16) *crcTables {
 	t := new(crcTables)
-	for b := range 256 {
-		r := register(uint16(b))
-		t[0][b] = r
+	for b := range t[0] {
+		t[0][b] = register(uint16(b))
 	}
 	for k := 1; k < len(t); k++ {
 		for b, r := range t[k-1] {

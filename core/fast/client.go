@@ -95,9 +95,9 @@ func (c *Client) disconnect(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch broken := (*ProtocolError)(nil); {
-	case err == io.EOF && len(c.calls) > 0:
+	case errors.Is(err, io.EOF) && len(c.calls) > 0:
 		err = fmt.Errorf("unexpected end of transport stream: %w", io.ErrUnexpectedEOF)
-	case err != io.EOF && !errors.As(err, &broken):
+	case !errors.Is(err, io.EOF) && !errors.As(err, &broken):
 		err = fmt.Errorf("unexpected error on transport: %w", err)
 	}
 	c.fail(err)

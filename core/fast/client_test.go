@@ -58,8 +58,10 @@ func TestClientCalls(t *testing.T) {
 	addr := fasttest.Serve(t, &fast.Server{Handler: handlers{
 		"echo": echo,
 		"fail": func(context.Context, fast.Sender, *fast.Request) error {
-			return &fast.Error{Name: "VError", Message: "first of 1 error", Context: jsvalue.Value(`{"a":"é"}`), Info: jsvalue.Value(`{"b":1}`),
-				Members: []jsvalue.Value{jsvalue.Value(`{"c":1}`)}}
+			return &fast.Error{
+				Name: "VError", Message: "first of 1 error", Context: jsvalue.Value(`{"a":"é"}`), Info: jsvalue.Value(`{"b":1}`),
+				Members: []jsvalue.Value{jsvalue.Value(`{"c":1}`)},
+			}
 		},
 	}})
 	for _, v := range []fast.Version{fast.V1, fast.V2} {
@@ -73,8 +75,10 @@ func TestClientCalls(t *testing.T) {
 			t.Errorf("version %d: got %q, %v, want %q", v, got, err, want)
 		}
 		err = c.Call(t.Context(), "fail", jsvalue.Value(`[]`), nil)
-		want := &fast.Error{Name: "VError", Message: "first of 1 error", Context: jsvalue.Value(`{"a":"é"}`), Info: jsvalue.Value(`{"b":1}`),
-			Members: []jsvalue.Value{jsvalue.Value(`{"c":1}`)}}
+		want := &fast.Error{
+			Name: "VError", Message: "first of 1 error", Context: jsvalue.Value(`{"a":"é"}`), Info: jsvalue.Value(`{"b":1}`),
+			Members: []jsvalue.Value{jsvalue.Value(`{"c":1}`)},
+		}
 		if diff := cmp.Diff(error(want), err); diff != "" {
 			t.Errorf("version %d: -want +got\n%s", v, diff)
 		}

@@ -133,7 +133,7 @@ func (c *conn) read() error {
 	d := NewDecoder(c.nc, c.limits.FrameBytes)
 	for {
 		if err := c.readMessage(d); err != nil {
-			if err == io.EOF || errors.Is(err, os.ErrDeadlineExceeded) { // only stop sets a deadline
+			if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) { // only stop sets a deadline
 				return nil
 			}
 			return err

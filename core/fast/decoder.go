@@ -39,7 +39,7 @@ func (d *Decoder) Decode(m *Message) error {
 func (d *Decoder) header(m *Message) (size int, err error) {
 	for d.end-d.start < headerSize {
 		if err := d.fill(); err != nil {
-			if err == io.EOF && d.end == d.start {
+			if errors.Is(err, io.EOF) && d.end == d.start {
 				return 0, io.EOF
 			}
 			return 0, incomplete(err)

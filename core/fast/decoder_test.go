@@ -64,8 +64,10 @@ var brokenFrames = []struct {
 	{"checksum", edited(func(f []byte) { binary.BigEndian.PutUint32(f[7:], 0) }), fast.ProtocolError{fast.BadChecksum, "expected CRC 0, found 51065"}},
 	{"checksum with high bits", edited(func(f []byte) { f[7] = 1 }), fast.ProtocolError{fast.BadChecksum, "expected CRC 16828281, found 51065"}},
 	{"checksum of version 2 in version 1", edited(func(f []byte) { f[0] = 1 }), fast.ProtocolError{fast.BadChecksum, "expected CRC 51065, found 25976"}},
-	{"payload too long", edited(func(f []byte) { binary.BigEndian.PutUint32(f[11:], math.MaxUint32) }),
-		fast.ProtocolError{fast.MessageTooLarge, "message of 4294967295 bytes is longer than 1048576"}},
+	{
+		"payload too long", edited(func(f []byte) { binary.BigEndian.PutUint32(f[11:], math.MaxUint32) }),
+		fast.ProtocolError{fast.MessageTooLarge, "message of 4294967295 bytes is longer than 1048576"},
+	},
 	{"HTTP", []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), fast.ProtocolError{fast.UnsupportedVersion, "unsupported version 71"}},
 	{"TLS", []byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 random"), fast.ProtocolError{fast.UnsupportedVersion, "unsupported version 22"}},
 }

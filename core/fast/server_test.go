@@ -112,8 +112,12 @@ func TestAnswer(t *testing.T) {
 		{v1, 1, "ping", `[]`, nil, fast.StatusEnd, `[]`},
 		{v2, 0, "echo", `[{"a":"Zoë ☃"},{"b":[null]}]`, []string{`[{"a":"Zoë ☃"}]`, `[{"b":[null]}]`}, fast.StatusEnd, `[]`},
 		{v1, fast.MaxID, "echo", `[{"a":"Zoë 😀"}]`, []string{`[{"a":"Zoë 😀"}]`}, fast.StatusEnd, `[]`},
-		{v2, 5, "fail", `[{"a":1},{"a":2},{"a":3}]`, []string{`[{"a":1}]`, `[{"a":2}]`, `[{"a":3}]`}, fast.StatusError,
-			`{"name":"EtagConflictError","message":"say \"x\"","context":{"a":1},"info":{"b":2},"ase_errors":[{"c":3},{}]}`},
+		{
+			v2, 5, "fail", `[{"a":1},{"a":2},{"a":3}]`,
+			[]string{`[{"a":1}]`, `[{"a":2}]`, `[{"a":3}]`},
+			fast.StatusError,
+			`{"name":"EtagConflictError","message":"say \"x\"","context":{"a":1},"info":{"b":2},"ase_errors":[{"c":3},{}]}`,
+		},
 		{v1, 6, "toString", `[]`, nil, fast.StatusError, `{"name":"FastError","message":"unsupported RPC method: \"toString\"",` +
 			`"context":{},"info":{"fastReason":"bad_method","rpcMethod":"toString","rpcMsgid":6}}`},
 	} {

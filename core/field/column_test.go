@@ -135,8 +135,10 @@ func beyondDate(typ field.Type, column []byte) bool {
 }
 
 func BenchmarkAppendColumn(b *testing.B) {
-	for name, text := range map[string]string{"string": `"de305d54-75b4"`, "number": "42", "[string]": `["a","b"]`,
-		"date": `"2020-01-02T03:04:05.678Z"`, "ip": `"10.1.2.3"`, "boolean": "true"} {
+	for name, text := range map[string]string{
+		"string": `"de305d54-75b4"`, "number": "42", "[string]": `["a","b"]`,
+		"date": `"2020-01-02T03:04:05.678Z"`, "ip": `"10.1.2.3"`, "boolean": "true",
+	} {
 		typ, v := mustType(b, name), printed(b, text)
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

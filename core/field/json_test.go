@@ -45,8 +45,10 @@ func FuzzAppendJSON(f *testing.F) {
 }
 
 func BenchmarkAppendJSON(b *testing.B) {
-	for name, column := range map[string]string{"string": "de305d54-75b4", "number": "42", "[string]": `{a,"b c"}`,
-		"date": "2020-01-02 03:04:05.678+00", "ip": "10.1.2.3", "boolean": "t"} {
+	for name, column := range map[string]string{
+		"string": "de305d54-75b4", "number": "42", "[string]": `{a,"b c"}`,
+		"date": "2020-01-02 03:04:05.678+00", "ip": "10.1.2.3", "boolean": "t",
+	} {
 		typ, column := mustType(b, name), []byte(column)
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -30,6 +30,7 @@ func (o object) Get(attribute string) jsvalue.Value {
 		return v
 	}
 	for i := range o.Len() {
+		//lint:ignore SA6005 attributes are compared by lower(), as in the server
 		if name, v := o.At(i); strings.ToLower(name) == strings.ToLower(attribute) {
 			return v
 		}
@@ -174,8 +175,11 @@ func (r recording) object(t testing.TB) object {
 		t.Fatal(err)
 	}
 	return object{mustObject(t, string(r.Value)).with(t, []jsvalue.Edit{
-		{Name: "_id", Value: jsvalue.Value(r.ID)}, {Name: "_etag", Value: jsvalue.Value(r.Etag)}, {Name: "_key", Value: key},
-		{Name: "_mtime", Value: jsvalue.Value(r.Mtime)}, {Name: "_txn_snap", Value: jsvalue.Value(r.Snap)},
+		{Name: "_id", Value: jsvalue.Value(r.ID)},
+		{Name: "_etag", Value: jsvalue.Value(r.Etag)},
+		{Name: "_key", Value: key},
+		{Name: "_mtime", Value: jsvalue.Value(r.Mtime)},
+		{Name: "_txn_snap", Value: jsvalue.Value(r.Snap)},
 	})}
 }
 

@@ -56,12 +56,16 @@ func TestSnapshotOfOriginal(t *testing.T) {
 		Kang: func() monitor.Snapshot {
 			return monitor.Snapshot{
 				Stats: monitor.Stats{ConnectionsActive: 1, ConnectionsCreated: 11, RequestsStarted: 105, RequestsCompleted: 103, RequestsFailed: 24},
-				Connections: []monitor.Connection{{ID: 11, Remote: address(t, "127.0.0.1:47966"), Local: address(t, "127.0.0.1:2041"),
-					Started: 38, Completed: 36, Failed: 2, Accepted: clock(t, "2026-11-22T07:15:22.747Z")}},
+				Connections: []monitor.Connection{{
+					ID: 11, Remote: address(t, "127.0.0.1:47966"), Local: address(t, "127.0.0.1:2041"),
+					Started: 38, Completed: 36, Failed: 2, Accepted: clock(t, "2026-11-22T07:15:22.747Z"),
+				}},
 				Requests: []monitor.Request{
 					{Conn: 11, ID: 37, Method: "sql", Args: jsvalue.Value(`["select pg_sleep(2)",[],{}]`), Started: clock(t, "2026-11-22T07:15:24.405Z")},
-					{Conn: 11, ID: 38, Method: "listen", Args: jsvalue.Value(`["httpchan",{"req_id":"aaaaaaaa-0000-4000-8000-000000000001"}]`),
-						Started: clock(t, "2026-11-22T07:15:24.406Z")},
+					{
+						Conn: 11, ID: 38, Method: "listen", Args: jsvalue.Value(`["httpchan",{"req_id":"aaaaaaaa-0000-4000-8000-000000000001"}]`),
+						Started: clock(t, "2026-11-22T07:15:24.406Z"),
+					},
 				},
 			}
 		},
@@ -102,11 +106,15 @@ func TestSnapshotObjects(t *testing.T) {
 		Started: at,
 		Kang: func() monitor.Snapshot {
 			return monitor.Snapshot{
-				Stats: monitor.Stats{ConnectionsActive: 1, IgnoredNoConn: 2, IgnoredBadConn: 3, IgnoredAborts: 4,
-					ConnectionsCreated: 5, RequestsStarted: 6, RequestsCompleted: 7, RequestsFailed: 8},
+				Stats: monitor.Stats{
+					ConnectionsActive: 1, IgnoredNoConn: 2, IgnoredBadConn: 3, IgnoredAborts: 4,
+					ConnectionsCreated: 5, RequestsStarted: 6, RequestsCompleted: 7, RequestsFailed: 8,
+				},
 				Connections: []monitor.Connection{
-					{ID: 1, Remote: address(t, "[::1]:10"), Local: address(t, "[::1]:2020"), Draining: true,
-						ErrorSocket: errors.New(`read "reset"`), ErrorServer: errors.New("bad crc"), Accepted: at},
+					{
+						ID: 1, Remote: address(t, "[::1]:10"), Local: address(t, "[::1]:2020"), Draining: true,
+						ErrorSocket: errors.New(`read "reset"`), ErrorServer: errors.New("bad crc"), Accepted: at,
+					},
 					{ID: 2, Remote: unix, Local: unix, Accepted: at},
 					{ID: 3, Remote: address(t, "[::ffff:10.0.0.1]:10"), Local: address(t, "10.0.0.2:2020"), Accepted: at},
 				},

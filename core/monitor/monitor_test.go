@@ -110,9 +110,11 @@ func TestAnswers(t *testing.T) {
 		server = "Server: Monitor\r\n"
 		asJSON = "Content-Type: application/json\r\n" + server
 	)
-	metrics := answer{200, "Content-Type: text/plain; version=0.0.4\r\n" + server,
+	metrics := answer{
+		200, "Content-Type: text/plain; version=0.0.4\r\n" + server,
 		"# HELP request_queue_depth number of queued requests\n# TYPE request_queue_depth gauge\n" +
-			`request_queue_depth{datacenter="dc",pid="7",server="s",zonename="vm"} 3` + "\n"}
+			`request_queue_depth{datacenter="dc",pid="7",server="s",zonename="vm"} 3` + "\n",
+	}
 	noKang := answer{404, server, ""}
 	missing := func(path string) answer {
 		return answer{404, asJSON, `{"code":"ResourceNotFound","message":"` + path + ` does not exist"}`}

@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -25,7 +26,7 @@ type merged struct {
 // that is none, and that a NULL hides nothing: such a row has not been indexed yet.
 func merge(b *bucket.Bucket, row Row) (*merged, error) {
 	object, err := jsvalue.ParseObject(row[query.RowValue])
-	if err == jsvalue.ErrNotObject {
+	if errors.Is(err, jsvalue.ErrNotObject) {
 		v, _ := jsvalue.Parse(row[query.RowValue])
 		if v.IsNull() {
 			return nil, fmt.Errorf("the value is null")

@@ -119,9 +119,13 @@ func (b *table) objects(t *testing.T) string {
 		*query.Statement
 	}{
 		{"Get", o.Get("k")},
-		{"PutAny", o.PutAny(put)}, {"PutNew", o.PutNew(put)}, {"PutIf", o.PutIf(put, "12345678")},
+		{"PutAny", o.PutAny(put)},
+		{"PutNew", o.PutNew(put)},
+		{"PutIf", o.PutIf(put, "12345678")},
 		{"Delete", o.Delete("k", []byte("12345678"))},
-		{"Lock", o.Lock("k")}, {"Insert", o.Insert(put)}, {"Update", o.Update(put)},
+		{"Lock", o.Lock("k")},
+		{"Insert", o.Insert(put)},
+		{"Update", o.Update(put)},
 	}
 	if b.Ordered {
 		statements = append(statements, struct {

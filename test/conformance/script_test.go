@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -26,7 +27,7 @@ import (
 //
 //	keys …    records of these objects and END; in this order if the request has a sort. The keys are separated by blanks, or
 //	          form a JSON array.
-//	count n   the member _count of every record
+//	count n   the member _count of every record; - if it has none
 //	values    records with these values, a line each in the order of the keys
 type scene struct {
 	line   int // of the request
@@ -130,8 +131,8 @@ func (s *scene) compareRecords(frames []string) string {
 	values := s.want[1:]
 	if len(values) > 0 && strings.HasPrefix(values[0], "count ") {
 		for _, r := range records {
-			if count := strings.TrimPrefix(values[0], "count "); string(r.Count) != count {
-				return fmt.Sprintf("_count of %q is %s, want %s", r.Key, r.Count, count)
+			if got, want := cmp.Or(string(r.Count), "-"), strings.TrimPrefix(values[0], "count "); got != want {
+				return fmt.Sprintf("_count of %q is %s, want %s", r.Key, got, want)
 			}
 		}
 		values = values[1:]

@@ -161,7 +161,7 @@ func (p *Peer) Rest() []*fast.Message {
 	for {
 		m := new(fast.Message)
 		err := p.d.Decode(m)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return rest
 		}
 		if err != nil {
