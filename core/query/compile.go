@@ -22,6 +22,10 @@ type Arg struct {
 	json jsvalue.Value // as sql_only shows it
 }
 
+// maxOperands bounds the operands of a filter. A statement has 65,535 parameters at most: the message Bind counts them in 16
+// bits. A table has 1,600 columns at most, which leaves enough for what an update sets.
+const maxOperands = 63_000
+
 // Compile translates a filter. It leaves in the tree which leaves it translated, so that matching in memory knows what
 // PostgreSQL has seen to. The faults are InvalidQuery for operands and operators that a column's type does not have, NotIndexed
 // where a part without a usable column would widen the result, and Generic for what filters must not contain.
@@ -36,6 +40,10 @@ func Compile(b *bucket.Bucket, n filter.Node) (*Where, error) {
 	}
 	if sql == "" {
 		return nil, invalid(n)
+	}
+	if len(c.where.Args) > maxOperands {
+		return nil, fault.New(fault.InvalidQuery, "the filter compares with %d values; at most %d are possible",
+			len(c.where.Args), maxOperands)
 	}
 	c.where.SQL = sql
 	return c.where, nil

@@ -36,6 +36,24 @@ func TestCompile(t *testing.T) {
 	}
 }
 
+// TestManyOperands: a statement cannot have more parameters than its protocol counts.
+func TestManyOperands(t *testing.T) {
+	t.Parallel()
+	b := newTable(t, pgtest.New(t), "many n=number")
+	for _, c := range []struct {
+		operands int
+		want     string
+	}{
+		{63_000, ""},
+		{63_001, "InvalidQueryError: the filter compares with 63001 values; at most 63000 are possible"},
+	} {
+		_, err := b.find("(|"+strings.Repeat("(n=1)", c.operands)+")", query.Page{}, false)
+		if got := fmt.Sprint(err); err != nil && got != c.want || err == nil && c.want != "" {
+			t.Errorf("%d operands: %.200s, want %q", c.operands, got, c.want)
+		}
+	}
+}
+
 // where returns the condition of a filter and its arguments as JSON, or what is wrong.
 func (b *table) where(text string) string {
 	selection, err := b.find(text, query.Page{}, false)

@@ -1,6 +1,11 @@
 package server
 
-import "github.com/kaizengarden/moray/core/monitor"
+import (
+	"errors"
+
+	"github.com/kaizengarden/moray/core/fast"
+	"github.com/kaizengarden/moray/core/monitor"
+)
 
 // kang adapts what the RPC server is doing to what the monitor shows.
 func (s *Server) kang() monitor.Snapshot {
@@ -14,10 +19,16 @@ func (s *Server) kang() monitor.Snapshot {
 		RequestsFailed:     shot.Stats.RequestsFailed,
 	}}
 	for _, c := range shot.Connections {
-		out.Connections = append(out.Connections, monitor.Connection{
+		conn := monitor.Connection{
 			ID: c.ID, Local: c.Local, Remote: c.Remote, Started: c.Started, Completed: c.Completed, Failed: c.Failed,
-			Draining: c.Draining, ErrorSocket: c.Err, Accepted: c.Accepted,
-		})
+			Draining: c.Draining, Accepted: c.Accepted,
+		}
+		if broken := (*fast.ProtocolError)(nil); errors.As(c.Err, &broken) {
+			conn.ErrorServer = c.Err
+		} else {
+			conn.ErrorSocket = c.Err
+		}
+		out.Connections = append(out.Connections, conn)
 	}
 	for _, r := range shot.Requests {
 		out.Requests = append(out.Requests, monitor.Request{
