@@ -19,6 +19,10 @@ build: ## bin/moray
 run: build ## a server with a PostgreSQL of its own, for trying things out
 	@exec $(BIN)/moray dev
 
+.PHONY: tools
+tools: deps ## the stock client's command-line tools, in test/clients/node_modules/moray-4/bin
+	@npm ci --prefix test/clients --ignore-scripts --no-audit --no-fund --loglevel=error
+
 .PHONY: deps
 deps: ## install what the tests need and this machine lacks (Debian packages; needs root only if something is missing)
 	@scripts/install-deps

@@ -130,8 +130,8 @@ func (d *dev) welcome(a server.Addresses, pg *localpg.Server) {
 	}
 	fmt.Fprintf(&b, "  PostgreSQL  psql '%s'\n", pg.DSN("moray", "moray"))
 	fmt.Fprintf(&b, "  data        %s\n", pg.DataDir())
-	fmt.Fprintf(&b, "Try it from another terminal, with the stock client's tools (npm install moray):\n")
-	fmt.Fprintf(&b, "  export MORAY_URL=tcp://%s PATH=$PWD/node_modules/moray/bin:$PATH\n", a.RPC)
+	fmt.Fprintf(&b, "Try it from another terminal, with the stock client's tools (in moray's source: make tools):\n")
+	fmt.Fprintf(&b, "  export MORAY_URL=tcp://%s PATH=$PWD/test/clients/node_modules/moray-4/bin:$PATH\n", a.RPC)
 	fmt.Fprintf(&b, "  putbucket -i name -i size:number pets\n")
 	fmt.Fprintf(&b, "  putobject -d '{\"name\":\"rex\",\"size\":3}' pets rex\n")
 	fmt.Fprintf(&b, "  findobjects pets '(size>=2)'\n")

@@ -85,8 +85,8 @@ func NewNamer(table string, taken ...string) *Namer {
 func (n *Namer) Name(suffix string) string {
 	full := n.table + suffix
 	name := full[:min(len(full), maxIdent)]
-	if n.taken[name] {
-		sum := fmt.Sprintf("_%08x", crc32.ChecksumIEEE([]byte(full)))
+	for unique := full; n.taken[name]; unique += "+" {
+		sum := fmt.Sprintf("_%08x", crc32.ChecksumIEEE([]byte(unique)))
 		name = full[:min(len(full), maxIdent-len(sum))] + sum
 	}
 	n.taken[name] = true

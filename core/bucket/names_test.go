@@ -110,6 +110,9 @@ func TestNamerTaken(t *testing.T) {
 	if second == "b_a_idx" || !strings.HasPrefix(second, "b_a_idx_") {
 		t.Errorf("the name beside b_a_idx is %q", second)
 	}
+	if third := n.Index("a"); third == second || third == "b_a_idx" {
+		t.Errorf("the third name is %q again", third)
+	}
 	n.Release("b_a_idx")
 	if got := n.Index("a"); got != "b_a_idx" {
 		t.Errorf("the name after b_a_idx was released is %q", got)

@@ -88,9 +88,10 @@ func plan(ctx context.Context, tx Tx, name string, config jsvalue.Value, noReind
 	if u.indexes, err = tx.Indexes(ctx, current.Table); err != nil {
 		return nil, err
 	}
-	taken := make([]string, len(u.indexes))
-	for i, index := range u.indexes {
-		taken[i] = index.Name
+	relations := newTable(name, next)
+	taken := []string{relations.Sequence, relations.LockTable}
+	for _, index := range u.indexes {
+		taken = append(taken, index.Name)
 		u.rowVersion = u.rowVersion || index.Column == "_rver" && index.Valid
 	}
 	u.names = NewNamer(current.Table, taken...)

@@ -81,7 +81,8 @@ func (c *cluster) postmasterID() int {
 
 // processes returns the ids of the living processes that work in the cluster: their program is postgres and their
 // working directory is the cluster's, which is where PostgreSQL's processes stay. A zombie has no working directory any more,
-// and that of another user's process cannot be read: neither counts.
+// and that of another user's process cannot be read: neither counts. One that has a directory but no program any more is
+// ending, and still attached to the shared memory, with which no new server would start: it counts.
 func (c *cluster) processes() []int {
 	links, err := filepath.Glob("/proc/[0-9]*/cwd")
 	if err != nil {
@@ -94,7 +95,8 @@ func (c *cluster) processes() []int {
 		}
 		process := filepath.Dir(link)
 		program, err := os.Readlink(filepath.Join(process, "exe"))
-		if err != nil || strings.TrimSuffix(filepath.Base(program), " (deleted)") != "postgres" {
+		ending := errors.Is(err, fs.ErrNotExist)
+		if !ending && strings.TrimSuffix(filepath.Base(program), " (deleted)") != "postgres" {
 			continue
 		}
 		if pid, err := strconv.Atoi(filepath.Base(process)); err == nil {

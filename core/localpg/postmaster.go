@@ -90,16 +90,18 @@ func (c *cluster) arguments() []string {
 func (c *cluster) awaitReady(ctx context.Context) error {
 	ticker := time.NewTicker(readyInterval)
 	defer ticker.Stop()
-	for !c.ready() {
+	for ctx.Err() == nil {
+		if c.ready() {
+			return nil
+		}
 		select {
 		case <-c.postmaster.done:
 			return errEnded // stop, which comes next, tells how
 		case <-ctx.Done():
-			return ctx.Err()
 		case <-ticker.C:
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 // ready reads the state in the pid file: line 1 is the process id, line 8 the state, "ready" padded with blanks. That is how
