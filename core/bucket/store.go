@@ -39,8 +39,10 @@ type Tx interface {
 	LockConfig(ctx context.Context, name string) (*Record, error)
 	// InsertConfig stores the definition of a new bucket. A bucket of that name is BucketConflict.
 	InsertConfig(ctx context.Context, name string, c *Config) error
-	// UpdateConfig replaces a stored definition, and reindex_active unless reindexing is nil. It sees to it that
-	// buckets_config has that column.
+	// AddReindexing adds the column reindex_active to buckets_config, which databases lack in which no bucket was ever updated.
+	// It comes before LockConfig: of two who hold a row there, neither could change the table.
+	AddReindexing(ctx context.Context) error
+	// UpdateConfig replaces a stored definition, and reindex_active unless reindexing is nil.
 	UpdateConfig(ctx context.Context, name string, c *Config, reindexing []byte) error
 	// DeleteConfig removes the definition of a bucket. All three tell other servers, when the transaction is committed.
 	DeleteConfig(ctx context.Context, name string) error

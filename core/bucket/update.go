@@ -62,6 +62,9 @@ func plan(ctx context.Context, tx Tx, name string, config jsvalue.Value, noReind
 	if err != nil {
 		return nil, err
 	}
+	if err := tx.AddReindexing(ctx); err != nil {
+		return nil, err
+	}
 	record, err := tx.LockConfig(ctx, name)
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func wantFailure(t *testing.T, cfg localpg.Config, parts ...string) {
 
 func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
-	h := home{DataDir: preparedHome(t)}
+	h := setup{DataDir: preparedHome(t)}
 	first := startProgram(t, h, nil)
 	first.awaitReady(t)
 	wantFailure(t, h.config(), fmt.Sprintf("another moray (process %d) uses the data directory %s", first.cmd.Process.Pid, h.DataDir))
@@ -178,7 +178,7 @@ func TestUnsearchableParent(t *testing.T) {
 	}
 
 	// In another process, because its umask would make the fallback unsearchable.
-	p := startProgram(t, home{DataDir: dir, Fallback: fallback}, nil)
+	p := startProgram(t, setup{DataDir: dir, Fallback: fallback}, nil)
 	line := p.await(t, "progress")
 	where, ok := strings.CutPrefix(line, "the data is in "+fallback+"/clone-.moray-")
 	if !ok || !strings.Contains(where, dir) {
@@ -229,7 +229,7 @@ func TestOrdinaryUser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h := home{DataDir: filepath.Join(parent, ".moray"), Fallback: newDir(t)}
+	h := setup{DataDir: filepath.Join(parent, ".moray"), Fallback: newDir(t)}
 	p := startProgram(t, h, credential)
 	postmaster := p.awaitReady(t)
 	if got, want := ownerOf(t, fmt.Sprintf("/proc/%d", postmaster)), ownerOf(t, parent); got != want {
@@ -253,7 +253,7 @@ func TestForeignCluster(t *testing.T) {
 	t.Parallel()
 	asRoot(t)
 	dir := preparedHome(t)
-	p := startProgram(t, home{DataDir: dir}, credentialOf(t, "nobody"))
+	p := startProgram(t, setup{DataDir: dir}, credentialOf(t, "nobody"))
 	if line := p.await(t, "error"); !strings.Contains(line, "the cluster in "+dir+" belongs to another user") {
 		t.Errorf("error %q, want that the cluster belongs to another user", line)
 	}

@@ -20,7 +20,7 @@ func TestKilled(t *testing.T) {
 	for _, throwaway := range []bool{false, true} {
 		t.Run(fmt.Sprintf("Throwaway=%v", throwaway), func(t *testing.T) {
 			t.Parallel()
-			h := home{DataDir: preparedHome(t), Throwaway: throwaway}
+			h := setup{DataDir: preparedHome(t), Throwaway: throwaway}
 			p := startProgram(t, h, nil)
 			postmaster := p.awaitReady(t)
 			p.kill(t)
@@ -39,7 +39,7 @@ func TestKilled(t *testing.T) {
 // The next start does not wait until the killed one's server is gone.
 func TestKilledAndStartedAtOnce(t *testing.T) {
 	t.Parallel()
-	h := home{DataDir: preparedHome(t)}
+	h := setup{DataDir: preparedHome(t)}
 	for range 3 {
 		p := startProgram(t, h, nil)
 		p.awaitReady(t)
@@ -50,7 +50,7 @@ func TestKilledAndStartedAtOnce(t *testing.T) {
 
 func TestKilledInInitdb(t *testing.T) {
 	t.Parallel()
-	h := home{DataDir: newDir(t)}
+	h := setup{DataDir: newDir(t)}
 	p := startProgram(t, h, nil)
 	if line := p.await(t, "progress"); !strings.HasPrefix(line, "making a database cluster") {
 		t.Fatalf("progress %q, want that a cluster is being made", line)

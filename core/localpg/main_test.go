@@ -42,12 +42,12 @@ func TestMain(m *testing.M) {
 // program runs a cluster until SIGINT. It prints lines: "progress …", "ready" with the postmaster's id, "error …".
 func program(config string) int {
 	syscall.Umask(0o077) // what it makes must be usable all the same
-	var home home
-	if err := json.Unmarshal([]byte(config), &home); err != nil {
+	var s setup
+	if err := json.Unmarshal([]byte(config), &s); err != nil {
 		fmt.Println("error", err)
 		return 2
 	}
-	cfg := home.config()
+	cfg := s.config()
 	cfg.Progress = func(line string) { fmt.Println("progress", line) }
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT)
 	defer stop()
@@ -63,13 +63,13 @@ func program(config string) int {
 	return 0
 }
 
-// home is what a test tells another process.
-type home struct {
+// setup is what a test tells another process.
+type setup struct {
 	DataDir, Fallback string
 	Throwaway         bool
 }
 
-func (h home) config() localpg.Config {
+func (h setup) config() localpg.Config {
 	return localpg.Config{DataDir: h.DataDir, Fallback: h.Fallback, Throwaway: h.Throwaway}
 }
 
@@ -80,7 +80,7 @@ type process struct {
 }
 
 // startProgram runs a cluster in another process, by the given user if credential is not nil.
-func startProgram(t *testing.T, h home, credential *syscall.Credential) *process {
+func startProgram(t *testing.T, h setup, credential *syscall.Credential) *process {
 	t.Helper()
 	config, err := json.Marshal(h)
 	if err != nil {

@@ -56,7 +56,7 @@ func merge(b *bucket.Bucket, row Row) (*merged, error) {
 		}
 		value, err := c.Type.AppendJSON(nil, row[at])
 		if err != nil {
-			return nil, err
+			continue // the column is of another type than the index: an original server changed the definition alone
 		}
 		if c.Type == field.Number && jsvalue.Value(value).IsNull() {
 			m.unreal = append(m.unreal, jsvalue.Edit{Name: c.Name, Value: bytes.Clone(row[at])})

@@ -107,9 +107,6 @@ func (t *tx) announce(ctx context.Context, name string) error {
 
 // UpdateConfig implements bucket.Tx.
 func (t *tx) UpdateConfig(ctx context.Context, name string, c *bucket.Config, reindexing []byte) error {
-	if err := t.addReindexing(ctx); err != nil {
-		return err
-	}
 	st := &query.Statement{
 		SQL: `UPDATE buckets_config SET index = $2, pre = $3, post = $4, options = $5,
  reindex_active = coalesce($6, reindex_active) WHERE name = $1`,
@@ -121,9 +118,8 @@ func (t *tx) UpdateConfig(ctx context.Context, name string, c *bucket.Config, re
 	return t.announce(ctx, name)
 }
 
-// addReindexing adds the column reindex_active, which databases lack in which no bucket was ever updated. It looks first: ALTER
-// TABLE would lock out all writers even where there is nothing to do.
-func (t *tx) addReindexing(ctx context.Context) error {
+// AddReindexing implements bucket.Tx. It looks first: ALTER TABLE would lock out all writers even where there is nothing to do.
+func (t *tx) AddReindexing(ctx context.Context) error {
 	exists := false
 	_, err := t.Do(ctx, &query.Statement{SQL: `SELECT FROM pg_attribute
  WHERE attrelid = 'buckets_config'::regclass AND attname = 'reindex_active' AND NOT attisdropped`}, func(object.Row) error {

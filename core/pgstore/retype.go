@@ -28,6 +28,7 @@ func (t *tx) Unfilled(ctx context.Context, table string, s bucket.Shadow, after 
 		SQL: `SELECT _key, _value, ` + query.Quote(s.Column) + `, ` + mark + ` FROM ` + query.Quote(table) +
 			` WHERE _key > $1 AND ` + query.Quote(s.MarkIdent()) + ` IS DISTINCT FROM ` + mark + ` ORDER BY _key LIMIT $2::bigint`,
 		Args: [][]byte{[]byte(after), strconv.AppendInt(nil, int64(limit), 10)},
+		Once: true, // the column has another type the next time
 	}
 	_, err := t.Do(ctx, st, func(r object.Row) error {
 		if failed == nil {

@@ -1,0 +1,102 @@
+package clients
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// script is a file of cases, which are run in their order. A case is its input, a line of dashes, and the output; an empty line
+// ends it. A first line "only moray-3 moray-4" leaves it to those releases. Blocks that begin with # are comments.
+type script struct {
+	path   string
+	mu     sync.Mutex // guards the outputs while the releases run side by side
+	blocks []*block
+}
+
+type block struct {
+	comment string
+	only    []string // releases; empty for all
+	input   string
+	output  string
+	renewed bool // by -update
+}
+
+func readScript(t *testing.T, path string) *script {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &script{path: path}
+	for part := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n\n") {
+		b := &block{}
+		if strings.HasPrefix(part, "#") {
+			b.comment = part
+		} else {
+			if only, rest, ok := strings.Cut(part, "\n"); ok && strings.HasPrefix(only, "only ") {
+				b.only, part = strings.Fields(only)[1:], rest
+			}
+			b.input, b.output, _ = strings.Cut(part, "\n----")
+			b.output = strings.TrimPrefix(b.output, "\n")
+		}
+		s.blocks = append(s.blocks, b)
+	}
+	return s
+}
+
+// run compares what each case for the release gives with what is expected.
+func (s *script) run(t *testing.T, release string, run func(input string) string) {
+	t.Helper()
+	cases := 0
+	for _, b := range s.blocks {
+		if b.comment != "" || b.only != nil && !slices.Contains(b.only, release) {
+			continue
+		}
+		cases++
+		s.check(t, b, strings.ReplaceAll(strings.TrimSuffix(constant(run(b.input)), "\n"), "\n\n", "\n(empty line)\n"))
+	}
+	if cases == 0 {
+		t.Errorf("%s has no cases for %s", s.path, release)
+	}
+}
+
+func (s *script) check(t *testing.T, b *block, got string) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if *update && !b.renewed {
+		b.output, b.renewed = got, true
+	}
+	if got != b.output {
+		t.Errorf("%s: %s\ngot:\n%s\nwant:\n%s", s.path, b.input, got, b.output)
+	}
+}
+
+// write stores the outputs, if -update says so.
+func (s *script) write(t *testing.T) {
+	t.Helper()
+	if !*update {
+		return
+	}
+	var parts []string
+	for _, b := range s.blocks {
+		if b.comment != "" {
+			parts = append(parts, b.comment)
+			continue
+		}
+		part := b.input + "\n----"
+		if b.only != nil {
+			part = "only " + strings.Join(b.only, " ") + "\n" + part
+		}
+		if b.output != "" {
+			part += "\n" + b.output
+		}
+		parts = append(parts, part)
+	}
+	if err := os.WriteFile(s.path, []byte(strings.Join(parts, "\n\n")+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
