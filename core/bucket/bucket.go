@@ -6,6 +6,7 @@
 package bucket
 
 import (
+	"strconv"
 	"sync"
 
 	"github.com/kaizengarden/moray/core/field"
@@ -17,8 +18,9 @@ type Bucket struct {
 	Name    string   // as the client writes it
 	Table   string   // the name of its table: in lower case, at most 63 bytes
 	Columns []Column // in the order of the definition
-	Pre     []string // sources of the triggers
-	Post    []string
+	Pre     []Trigger
+	Post    []Trigger
+	Schema  *Schema // of the values; nil for any
 
 	// Version is the version of the definition; 0 for none. Clients may use any number that JSON has, also 1e21.
 	Version float64
@@ -62,6 +64,9 @@ func (b *Bucket) Column(name string) *Column {
 
 // Plain reports whether puts and deletes of b's objects are one statement: no triggers, no order to keep.
 func (b *Bucket) Plain() bool { return len(b.Pre) == 0 && len(b.Post) == 0 && !b.Ordered }
+
+// ID returns a text that no other definition of any bucket has.
+func (b *Bucket) ID() string { return b.Name + "/" + strconv.FormatUint(uint64(b.Generation), 10) }
 
 // Reindexing returns the names of the indexes that are being reindexed.
 func (b *Bucket) Reindexing() []string {

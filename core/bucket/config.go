@@ -1,6 +1,8 @@
 package bucket
 
 import (
+	"context"
+	"errors"
 	"slices"
 
 	"github.com/kaizengarden/moray/core/fault"
@@ -31,8 +33,9 @@ var (
 )
 
 // ParseConfig checks the argument config of createBucket and updateBucket, an object, for the bucket called name. The checks
-// and their order are the original's; so are the faults: InvalidBucketConfig, NotFunction, InvalidBucketName.
-func ParseConfig(name string, config jsvalue.Value) (*Config, error) {
+// and their order are the original's; so are the faults: InvalidBucketConfig, NotFunction, InvalidBucketName. t checks the
+// triggers; nil stands for a server that runs none.
+func ParseConfig(ctx context.Context, t Triggers, name string, config jsvalue.Value) (*Config, error) {
 	index := member(config, "index", "{}")
 	pre := member(config, "pre", "[]")
 	post := member(config, "post", "[]")
@@ -55,17 +58,16 @@ func ParseConfig(name string, config jsvalue.Value) (*Config, error) {
 	if options.Member("trackModification") != nil {
 		return nil, fault.New(fault.InvalidBucketConfig, `"trackModification" is no longer supported`)
 	}
-	if string(pre) != "[]" || string(post) != "[]" {
-		return nil, fault.New(fault.InvalidBucketConfig, "this server runs no triggers: pre and post must be empty")
-	}
-	if err := checkName(name); err != nil {
+	if _, err := compileSchema(options); err != nil {
 		return nil, err
 	}
-
 	c := &Config{
-		Index: index, Pre: pre, Post: post, Options: options,
+		Index: index, Options: options,
 		Version: options.Member("version").Float(),
 		Ordered: options.Member("guaranteeOrder").IsTrue(),
+	}
+	if err := c.checkTriggers(ctx, t, name, post, pre); err != nil {
+		return nil, err
 	}
 	columns, err := parseIndex(index)
 	if err != nil {
@@ -78,6 +80,33 @@ func ParseConfig(name string, config jsvalue.Value) (*Config, error) {
 	}
 	c.Columns = columns
 	return c, nil
+}
+
+// checkTriggers checks the triggers, and the name of the bucket where the original does: after the texts were evaluated, before
+// a look at what they are.
+func (c *Config) checkTriggers(ctx context.Context, t Triggers, name string, post, pre jsvalue.Value) error {
+	posts, err := requested(post, "post")
+	if err != nil {
+		return err
+	}
+	pres, err := requested(pre, "pre")
+	if err != nil {
+		return err
+	}
+	if len(posts)+len(pres) > 0 {
+		if t == nil {
+			return fault.New(fault.InvalidBucketConfig, "this server runs no triggers: pre and post must be empty")
+		}
+		err = t.Check(ctx, name, posts, pres)
+	}
+	if f := (*fault.Error)(nil); errors.As(err, &f) && f.Name == fault.NotFunction && f.Message == NotCompiled {
+		return err
+	}
+	if err := checkName(name); err != nil {
+		return err
+	}
+	c.Post, c.Pre = texts(posts), texts(pres)
+	return err
 }
 
 // member returns a member of a definition as it is printed and stored, or fallback if the definition has no such member or JavaScript

@@ -95,7 +95,7 @@ func TestConfigStored(t *testing.T) {
 		{` { "index" : { "a" : { "type" : "string" } , "a" : { "type" : "n\u0075mber" } } } `, `{"a":{"type":"number"}}`, `{"version":0}`},
 		{`{"options":{"x":"\ud800"}}`, `{}`, "{\"x\":\"\uFFFD\",\"version\":0}"},
 	} {
-		got, err := bucket.ParseConfig("b", jsvalue.Value(strings.TrimSpace(c.config)))
+		got, err := bucket.ParseConfig(t.Context(), nil, "b", jsvalue.Value(strings.TrimSpace(c.config)))
 		if err != nil {
 			t.Errorf("%s: %v", c.config, err)
 			continue
@@ -108,7 +108,7 @@ func TestConfigStored(t *testing.T) {
 
 func TestConfigMeaning(t *testing.T) {
 	t.Parallel()
-	c, err := bucket.ParseConfig("b", jsvalue.Value(`{"index":{"FooBar":{"type":"[ip]"},"u":{"type":"uuid","unique":true}},"options":{"version":7,"guaranteeOrder":true}}`))
+	c, err := bucket.ParseConfig(t.Context(), nil, "b", jsvalue.Value(`{"index":{"FooBar":{"type":"[ip]"},"u":{"type":"uuid","unique":true}},"options":{"version":7,"guaranteeOrder":true}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func FuzzParseConfig(f *testing.F) {
 		if err != nil || v.Kind() != jsvalue.KindObject {
 			return
 		}
-		c, err := bucket.ParseConfig(name, v)
+		c, err := bucket.ParseConfig(t.Context(), nil, name, v)
 		if err != nil {
 			if fault.From(err) == nil {
 				t.Errorf("%s: %v is no fault", text, err)

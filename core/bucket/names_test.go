@@ -1,6 +1,7 @@
 package bucket_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func TestBucketName(t *testing.T) {
 
 // configError returns what ParseConfig says is wrong, or "".
 func configError(name, config string) string {
-	if _, err := bucket.ParseConfig(name, jsvalue.Value(config)); err != nil {
+	if _, err := bucket.ParseConfig(context.Background(), nil, name, jsvalue.Value(config)); err != nil {
 		return err.Error()
 	}
 	return ""

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-
-	"github.com/kaizengarden/moray/core/jsvalue"
 )
 
 // An update that has to build something over rows goes in steps, with the definition last, so that a definition that anybody
@@ -27,11 +25,11 @@ var errChangedMeanwhile = errors.New("the definition changed meanwhile")
 // maxPlans is how often an update begins anew because others come between.
 const maxPlans = 10
 
-func (s *Service) updateOnline(ctx context.Context, name string, config jsvalue.Value, noReindex bool) error {
+func (s *Service) updateOnline(ctx context.Context, name string, next *Config, noReindex bool) error {
 	return s.Store.InBucketSession(ctx, name, func(session Session) error {
 		var err error
 		for range maxPlans {
-			err = updateInSteps(ctx, session, name, config, noReindex)
+			err = updateInSteps(ctx, session, name, next, noReindex)
 			if err != nil {
 				err = errors.Join(err, cleanUp(ctx, session, name))
 			}
@@ -44,14 +42,14 @@ func (s *Service) updateOnline(ctx context.Context, name string, config jsvalue.
 }
 
 // updateInSteps makes one attempt.
-func updateInSteps(ctx context.Context, session Session, name string, config jsvalue.Value, noReindex bool) error {
+func updateInSteps(ctx context.Context, session Session, name string, next *Config, noReindex bool) error {
 	if err := cleanUp(ctx, session, name); err != nil {
 		return err
 	}
 	var u *update
 	var build []Index
 	err := session.InTx(ctx, func(tx Tx) (err error) {
-		if u, err = plan(ctx, tx, name, config, noReindex); err != nil {
+		if u, err = plan(ctx, tx, name, next, noReindex); err != nil {
 			return err
 		}
 		build = u.buildIndexes()
@@ -71,7 +69,7 @@ func updateInSteps(ctx context.Context, session Session, name string, config jsv
 		}
 	}
 	return session.InTx(ctx, func(tx Tx) error {
-		now, err := plan(ctx, tx, name, config, noReindex)
+		now, err := plan(ctx, tx, name, next, noReindex)
 		if err != nil {
 			return err
 		}

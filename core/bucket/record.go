@@ -86,24 +86,6 @@ func parseIndex(text []byte) ([]Column, error) {
 	return columns, nil
 }
 
-func parseTriggers(text []byte) ([]string, error) {
-	v, err := jsvalue.Parse(text)
-	if err != nil {
-		return nil, err
-	}
-	if v.Kind() != jsvalue.KindArray {
-		return nil, fmt.Errorf("%.20s is not an array", text)
-	}
-	var sources []string
-	for e := range v.Elements() {
-		if e.Kind() != jsvalue.KindString {
-			return nil, fmt.Errorf("%.20s is not a string", e)
-		}
-		sources = append(sources, e.Text())
-	}
-	return sources, nil
-}
-
 func (b *Bucket) parseOptions(text []byte) error {
 	if text == nil {
 		return nil
@@ -116,6 +98,8 @@ func (b *Bucket) parseOptions(text []byte) error {
 		b.Version = v.Float()
 	}
 	b.Ordered = options.Get("guaranteeOrder").IsTrue()
+	// One that does not compile was stored by an original server, where the option has no meaning.
+	b.Schema, _ = compileSchema(text) //nolint:errcheck // because this server would have refused it
 	return nil
 }
 

@@ -9,15 +9,16 @@ import (
 
 // Service carries out the bucket operations. It is safe for concurrent use.
 type Service struct {
-	Store Store
-	Cache *Cache
+	Store    Store
+	Cache    *Cache
+	Triggers Triggers // nil if the server runs none
 }
 
 // Create makes a new bucket. The faults are those of [ParseConfig], BucketConflict if a bucket of that name exists, and what
 // PostgreSQL says about the relations.
 func (s *Service) Create(ctx context.Context, name string, config jsvalue.Value) error {
 	return s.Store.InBucketTx(ctx, func(tx Tx) error {
-		c, err := ParseConfig(name, config)
+		c, err := ParseConfig(ctx, s.Triggers, name, config)
 		if err != nil {
 			return err
 		}

@@ -18,8 +18,14 @@ import (
 // to build it over, one transaction does it all. The cached definition is gone when Update returns, so the caller's next
 // request sees the new one.
 func (s *Service) Update(ctx context.Context, name string, config jsvalue.Value, noReindex bool) error {
-	err := s.Store.InBucketTx(ctx, func(tx Tx) error {
-		u, err := plan(ctx, tx, name, config, noReindex)
+	var next *Config
+	err := s.Store.InBucketTx(ctx, func(tx Tx) (err error) {
+		if next == nil { // as the original, which says that the database is down before it says what is wrong with config
+			if next, err = ParseConfig(ctx, s.Triggers, name, config); err != nil {
+				return err
+			}
+		}
+		u, err := plan(ctx, tx, name, next, noReindex)
 		if err != nil {
 			return err
 		}
@@ -35,7 +41,7 @@ func (s *Service) Update(ctx context.Context, name string, config jsvalue.Value,
 		return u.atOnce(ctx, tx)
 	})
 	if errors.Is(err, errTakesLong) {
-		err = s.updateOnline(ctx, name, config, noReindex)
+		err = s.updateOnline(ctx, name, next, noReindex)
 	}
 	s.Cache.Forget(name) // also after an error: the commit may have happened all the same
 	return err
@@ -56,12 +62,8 @@ type update struct {
 	indexes    []Index // of the table, before
 }
 
-// plan checks what is asked for and finds out what there is to do. It locks the definition.
-func plan(ctx context.Context, tx Tx, name string, config jsvalue.Value, noReindex bool) (*update, error) {
-	next, err := ParseConfig(name, config)
-	if err != nil {
-		return nil, err
-	}
+// plan finds out what there is to do. It locks the definition.
+func plan(ctx context.Context, tx Tx, name string, next *Config, noReindex bool) (*update, error) {
 	if err := tx.AddReindexing(ctx); err != nil {
 		return nil, err
 	}

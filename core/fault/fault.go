@@ -15,7 +15,7 @@ import (
 // Name is the name of a fault on the wire. It is an error so that it can be the target of errors.Is.
 type Name string
 
-// The names of the original. A trigger may answer with others.
+// The names of the original. A hook may answer with others.
 const (
 	AssertionError      Name = "AssertionError"
 	BucketConflict      Name = "BucketConflictError"
@@ -40,6 +40,13 @@ const (
 	ObjectNotFound      Name = "ObjectNotFoundError"
 	QueryTimeout        Name = "QueryTimeoutError"
 	UniqueAttribute     Name = "UniqueAttributeError"
+)
+
+// The names that are ours.
+const (
+	HookRejected    Name = "HookRejectedError"    // a hook refused an operation and gave no name of its own
+	HookUnavailable Name = "HookUnavailableError" // a hook could not be asked, or gave no proper answer
+	InvalidObject   Name = "InvalidObjectError"   // a value does not fit the schema of its bucket
 )
 
 func (n Name) Error() string { return string(n) }

@@ -91,7 +91,7 @@ func (s *Service) deleteInBatch(ctx context.Context, tx Tx, d *Delete) error {
 	if err != nil {
 		return err
 	}
-	return d.run(b, doIn(ctx, tx))
+	return s.delete(ctx, tx, b, d)
 }
 
 // doIn returns tx.Do without the number of rows.

@@ -1,7 +1,7 @@
 // Package object carries out the operations on objects: put, get, delete, find. Each verb has a file, which reads from top to
 // bottom as the steps of the specification.
 //
-// A put or delete of a bucket without triggers and without an order is one statement that commits itself. Everything else
+// A put or delete of a bucket without hooks and without an order is one statement that commits itself. Everything else
 // goes step by step through one transaction. The statements come from core/query; how they get to PostgreSQL is up to the
 // [Store], which core/pgstore implements.
 package object
@@ -19,8 +19,9 @@ import (
 
 // Service carries out the operations. It is safe for concurrent use.
 type Service struct {
-	Store   Store
-	Buckets *bucket.Cache
+	Store    Store
+	Buckets  *bucket.Cache
+	Triggers Triggers // nil if the server runs none
 	// Now tells the time that objects are marked with; nil means time.Now.
 	Now func() time.Time
 }

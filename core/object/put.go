@@ -1,6 +1,7 @@
 package object
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strconv"
@@ -17,11 +18,12 @@ type Put struct {
 	Key     string
 	Value   *jsvalue.Object
 	Expects Precondition
-	Fresh   bool // load the bucket's definition anew
+	Fresh   bool          // load the bucket's definition anew
+	Headers jsvalue.Value // for the bucket's hooks: an object; nil for none
 }
 
 // Put writes an object and returns its etag. The faults are BucketNotFound, EtagConflict, InvalidIndexType, UniqueAttribute,
-// and what PostgreSQL says about the values.
+// InvalidObject, what hooks say, and what PostgreSQL says about the values.
 func (s *Service) Put(ctx context.Context, p *Put) (etag string, err error) {
 	w := newWriting(p, s.mtime())
 	b, err := s.Buckets.Get(ctx, s.Store, p.Bucket, p.Fresh)
@@ -40,6 +42,7 @@ func (s *Service) Put(ctx context.Context, p *Put) (etag string, err error) {
 		if err != nil {
 			return err
 		}
+		w = newWriting(p, w.mtime) // hooks may have changed it in an attempt before
 		return s.put(ctx, tx, b, w)
 	})
 	return w.etag, err
@@ -48,33 +51,41 @@ func (s *Service) Put(ctx context.Context, p *Put) (etag string, err error) {
 // writing is a put under way.
 type writing struct {
 	*Put
-	etag  string
 	mtime int64
+
+	// What is to be written: as the request says, or as the hooks left it.
+	key   string
+	value *jsvalue.Object
+	text  jsvalue.Value // of value
+	etag  string
 }
 
 func newWriting(p *Put, mtime int64) *writing {
-	return &writing{Put: p, etag: jsvalue.Etag(p.Value.Text()), mtime: mtime}
+	return &writing{Put: p, mtime: mtime, key: p.Key, value: p.Value, text: p.Value.Text(), etag: jsvalue.Etag(p.Value.Text())}
 }
 
 // row returns what is to be stored.
 func (w *writing) row(b *bucket.Bucket) (*query.Put, error) {
-	texts, err := columns(b, w.Value)
+	if err := b.Schema.Check(b.Name, w.key, w.text); err != nil {
+		return nil, err
+	}
+	texts, err := columns(b, w.value)
 	if err != nil {
 		return nil, err
 	}
 	return &query.Put{
-		Key: w.Key, Value: jsvalue.Sanitize(w.Value.Text()), Etag: w.etag, Mtime: w.mtime,
-		Vnode: vnode(w.Value), Columns: texts,
+		Key: w.key, Value: jsvalue.Sanitize(w.text), Etag: w.etag, Mtime: w.mtime,
+		Vnode: vnode(w.value), Columns: texts,
 	}, nil
 }
 
 // atOnce writes with one statement that commits itself. done is false if nothing was written and the steps have to tell why, or
-// to try again: the definition is not current, another request was at the object at the same moment, or both the value and the
-// precondition may be wrong and the precondition comes first.
+// to try again: the definition is not current, another request was at the object at the same moment, or the value does not fit
+// the definition, which may not be current, while the precondition comes first.
 func (w *writing) atOnce(b *bucket.Bucket, do doFunc) (done bool, err error) {
 	row, err := w.row(b)
 	if err != nil {
-		return w.Expects.kind == anything, err
+		return false, nil
 	}
 	var st *query.Statement
 	switch statements := query.For(b); w.Expects.kind {
@@ -95,55 +106,88 @@ func (w *writing) atOnce(b *bucket.Bucket, do doFunc) (done bool, err error) {
 		return nil
 	})
 	switch {
-	case isStale(err), errors.Is(err, ErrRefused) && w.Expects.kind != anything:
+	case isStale(err), errors.Is(err, ErrRefused):
 		return false, nil
 	case err != nil:
-		return true, explain(err, b, w.Key)
+		return true, explain(err, b, w.key)
 	case written:
 		return true, nil
 	case !answered:
 		return false, nil
 	}
 	// The object that was there when it was looked at does not fit, unless it was changed back just then.
-	err = w.Expects.check(b, w.Key, actual)
+	err = w.Expects.check(b, w.key, actual)
 	return err != nil, err
 }
 
-// put writes step by step in tx.
+// put writes step by step in tx. The error is ErrStale if hooks would have to run again: what they did has to be undone first.
 func (s *Service) put(ctx context.Context, tx Tx, b *bucket.Bucket, w *writing) error {
 	statements := query.For(b)
 	for range maxAttempts {
-		actual, err := lock(ctx, tx, b, statements.Lock(w.Key))
+		actual, err := lock(ctx, tx, b, statements.Lock(w.key))
 		if err != nil {
 			return err
 		}
-		if err := w.Expects.check(b, w.Key, actual); err != nil {
-			return err
-		}
-		row, err := w.row(b)
-		if err != nil {
-			return err
-		}
-		if b.Ordered && row.Serial == nil {
-			if row.Serial, err = serial(ctx, tx, statements.Serial()); err != nil {
+		if len(b.Pre) > 0 {
+			if err := s.pre(ctx, tx, b, w, actual != nil); err != nil {
 				return err
 			}
+			if w.key != w.Key {
+				if actual, err = lock(ctx, tx, b, statements.Lock(w.key)); err != nil {
+					return err
+				}
+			}
 		}
-		st := statements.Insert(row)
-		if actual != nil {
-			st = statements.Update(row)
-		}
-		written := false
-		_, err = tx.Do(ctx, st, func(Row) error {
-			written = true
-			return nil
-		})
+		written, err := s.write(ctx, tx, b, w, actual)
 		if err != nil || written {
-			return explain(err, b, w.Key)
+			return err
 		}
 		// The row or the definition changed since it was locked: look again.
+		if len(b.Pre) > 0 {
+			return ErrStale
+		}
 	}
 	return errBusy
+}
+
+// write writes what was locked: actual is the etag of the object there, nil if there is none. It reports false if another
+// request inserted the object, or changed the definition, since then.
+func (s *Service) write(ctx context.Context, tx Tx, b *bucket.Bucket, w *writing, actual []byte) (written bool, err error) {
+	if err := w.Expects.check(b, w.key, actual); err != nil {
+		return false, err
+	}
+	row, err := w.row(b)
+	if err != nil {
+		return false, err
+	}
+	var previous jsvalue.Value
+	if len(b.Post) > 0 && actual != nil {
+		if previous, err = s.previous(ctx, tx, b, w.key); err != nil {
+			return false, err
+		}
+	}
+	statements := query.For(b)
+	if b.Ordered {
+		if row.Serial, err = serial(ctx, tx, statements.Serial()); err != nil {
+			return false, err
+		}
+	}
+	st := statements.Insert(row)
+	if actual != nil {
+		st = statements.Update(row)
+	}
+	var id []byte
+	_, err = tx.Do(ctx, st, func(r Row) error {
+		written, id = true, bytes.Clone(r[0])
+		return nil
+	})
+	if err != nil || !written {
+		return false, explain(err, b, w.key)
+	}
+	if len(b.Post) > 0 {
+		err = s.post(ctx, tx, b, w, row, id, previous, actual != nil)
+	}
+	return true, err
 }
 
 func isStale(err error) bool { return errors.Is(err, ErrStale) }

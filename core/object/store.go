@@ -36,7 +36,50 @@ type Tx interface {
 
 	// Do runs one statement and returns the number of rows that it reports as read or changed.
 	Do(ctx context.Context, s *query.Statement, row func(Row) error) (int64, error)
+
+	// Run runs SQL of a hook. Where PostgreSQL refuses it the error is a *[Refusal]. When ctx ends the statement is cancelled,
+	// and the error is the cause. [ErrEnded] says that the text began or ended a transaction: everything fails from then on.
+	Run(ctx context.Context, s *Script) (Result, error)
+
+	// Attempt runs fn, and if it fails, or leaves the transaction in a failed state, undoes what it did to the database and
+	// nothing else. It returns the error.
+	Attempt(ctx context.Context, fn func() error) error
 }
+
+// Script is SQL of a hook.
+type Script struct {
+	// Text is one statement with the placeholders $1, $2, or without arguments any number of statements.
+	Text string
+	Args [][]byte // in text form, nil for NULL
+	// Fields is called at the start of each result, Row for each row. What they get is valid during the call.
+	Fields func([]Field)
+	Row    func(Row) error
+}
+
+// Field is a column of a result.
+type Field struct {
+	Name string
+	Type uint32 // the oid of its type
+}
+
+// Result is the end of a script.
+type Result struct {
+	Command string // the command tag of the last statement without its numbers, such as INSERT
+	Rows    int64  // read or changed by the last statement
+}
+
+// Refusal is what PostgreSQL says of a script that it refused.
+type Refusal struct {
+	Code, Message, Detail, Hint, Constraint, Table, Column string
+
+	Fault error // what a client sees
+}
+
+func (r *Refusal) Error() string { return r.Message }
+func (r *Refusal) Unwrap() error { return r.Fault }
+
+// ErrEnded says that the SQL of a hook began or ended a transaction.
+var ErrEnded = errors.New("its SQL began or ended a transaction")
 
 // ErrStale is in the chain of an error that says that a definition from the cache no longer fits the table: a column or the
 // table is gone, or a prepared statement no longer stands. Nothing was changed. The error is a fault that can be answered as

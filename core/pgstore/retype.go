@@ -55,9 +55,9 @@ func (t *tx) Fill(ctx context.Context, table string, s bucket.Shadow, rows []buc
 		texts = append(texts, &text)
 	}
 	_, err := t.Do(ctx, &query.Statement{
-		SQL: `UPDATE ` + query.Quote(table) + ` SET ` + query.Quote(s.Ident()) + ` = v.text::` + s.Type.Column() + `, ` +
-			query.Quote(s.MarkIdent()) + ` = v.mark FROM unnest($1::text[], $2::text[], $3::text[]) v (key, mark, text)` +
-			` WHERE _key = v.key AND ` + mark + ` = v.mark`,
+		SQL: `UPDATE ` + query.Quote(table) + ` SET ` + query.Quote(s.Ident()) + ` = _filled.text::` + s.Type.Column() + `, ` +
+			query.Quote(s.MarkIdent()) + ` = _filled.mark FROM unnest($1::text[], $2::text[], $3::text[]) _filled (key, mark, text)` +
+			` WHERE _key = _filled.key AND ` + mark + ` = _filled.mark`,
 		Args: [][]byte{nullableArray(keys), nullableArray(marks), nullableArray(texts)},
 	}, nil)
 	return err

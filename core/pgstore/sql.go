@@ -115,12 +115,7 @@ func (c *conn) unnamed(timeout time.Duration, text string, values []jsvalue.Valu
 	for i, v := range values {
 		args[i] = parameter(v)
 	}
-	c.send(&pgproto3.Parse{Query: text})
-	c.parsing = append(c.parsing, text)
-	c.send(&pgproto3.Bind{Parameters: args})
-	c.send(&pgproto3.Describe{ObjectType: 'P'})
-	c.send(&pgproto3.Execute{})
-	c.sync()
+	c.sendUnnamed(text, args)
 	c.deadline(timeout)
 	if err := c.flush(); err != nil {
 		return err
@@ -128,44 +123,23 @@ func (c *conn) unnamed(timeout time.Duration, text string, values []jsvalue.Valu
 	return c.results(row)
 }
 
-// results reads rows of results that describe themselves, up to the next ReadyForQuery. What is copied out is dropped, and
-// there is nothing to copy in.
+// sendUnnamed sends one statement that is not kept prepared and describes its result.
+func (c *conn) sendUnnamed(text string, args [][]byte) {
+	c.send(&pgproto3.Parse{Query: text})
+	c.parsing = append(c.parsing, text)
+	c.send(&pgproto3.Bind{Parameters: args})
+	c.send(&pgproto3.Describe{ObjectType: 'P'})
+	c.send(&pgproto3.Execute{})
+	c.sync()
+}
+
+// results passes the rows of all results up to the next ReadyForQuery to row, as JSON objects.
 func (c *conn) results(row func(jsvalue.Value) error) error {
 	var rows *layout
-	var refused error
-	for {
-		m, err := c.receive()
-		if err != nil {
-			return c.fail(err)
-		}
-		switch m := m.(type) {
-		case *pgproto3.RowDescription:
-			rows = newLayout(m.Fields)
-		case *pgproto3.DataRow:
-			c.deadline(0)
-			if err := row(rows.object(m.Values)); err != nil {
-				c.fail(errAbandoned) //nolint:errcheck // because err is the reason
-				return err
-			}
-		case *pgproto3.CommandComplete, *pgproto3.EmptyQueryResponse:
-			c.deadline(0)
-		case *pgproto3.CopyInResponse:
-			c.send(&pgproto3.CopyFail{Message: "No source stream defined"})
-			if err := c.flush(); err != nil {
-				return err
-			}
-		case *pgproto3.ErrorResponse:
-			c.deadline(0)
-			refused = pgconn.ErrorResponseToPgError(m)
-			if c.fatal != nil {
-				return c.fail(refused)
-			}
-		case *pgproto3.ReadyForQuery:
-			c.deadline(0)
-			c.parsing = c.parsing[:0]
-			return refused
-		}
-	}
+	return c.script(&object.Script{
+		Fields: func(fields []object.Field) { rows = newLayout(fields) },
+		Row:    func(r object.Row) error { return row(rows.object(r)) },
+	}, new(scriptReader))
 }
 
 // parameter is the text that stands for a JSON value as an argument; nil is NULL.

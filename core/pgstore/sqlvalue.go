@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/kaizengarden/moray/core/field"
 	"github.com/kaizengarden/moray/core/jsvalue"
@@ -26,7 +25,7 @@ type layoutColumn struct {
 	append func(dst, text []byte) []byte
 }
 
-func newLayout(fields []pgproto3.FieldDescription) *layout {
+func newLayout(fields []object.Field) *layout {
 	// A JavaScript engine's order of the names, told by printing an object whose values are the positions.
 	order := []byte{'{'}
 	for i, f := range fields {
@@ -43,7 +42,7 @@ func newLayout(fields []pgproto3.FieldDescription) *layout {
 		}
 		i := int(position.Float())
 		l.columns = append(l.columns, layoutColumn{
-			name: append(jsvalue.AppendString(nil, name), ':'), index: i, append: converter(fields[i].DataTypeOID),
+			name: append(jsvalue.AppendString(nil, name), ':'), index: i, append: converter(fields[i].Type),
 		})
 	}
 	return l

@@ -56,18 +56,18 @@ func (o *Objects) rowSet(s *Selection, w *Where, page Page) (string, error) {
 	if o.bucket.ExtendedID {
 		columns = `_id, _idx`
 	}
-	return `row_set AS (SELECT ` + columns + ` FROM ` + o.table + ` WHERE ` + w.SQL + tail + `)`, nil
+	return `_rows AS (SELECT ` + columns + ` FROM ` + o.table + ` WHERE ` + w.SQL + tail + `)`, nil
 }
 
 // counted completes a statement that changes the rows of a set, and counts them.
 func (o *Objects) counted(st *Statement, p *placeholders, rows, change string) {
-	in := `_id IN (SELECT _id FROM row_set)`
+	in := `_id IN (SELECT _id FROM _rows)`
 	if o.bucket.ExtendedID {
-		in = `(_id IN (SELECT _id FROM row_set WHERE _id IS NOT NULL) OR _idx IN (SELECT _idx FROM row_set WHERE _idx IS NOT NULL))`
+		in = `(_id IN (SELECT _id FROM _rows WHERE _id IS NOT NULL) OR _idx IN (SELECT _idx FROM _rows WHERE _idx IS NOT NULL))`
 	}
-	st.SQL = `WITH definition AS (SELECT ` + p.current() + ` AS current), ` + rows +
-		`, changed AS (` + change + ` WHERE ` + in + ` AND (SELECT current FROM definition) RETURNING 1)` +
-		` SELECT (SELECT count(*) FROM changed), current FROM definition`
+	st.SQL = `WITH _definition AS (SELECT ` + p.current() + ` AS current), ` + rows +
+		`, _changed AS (` + change + ` WHERE ` + in + ` AND (SELECT current FROM _definition) RETURNING 1)` +
+		` SELECT (SELECT count(*) FROM _changed), current FROM _definition`
 	st.Args = append(st.Args, o.definition()...)
 }
 

@@ -102,7 +102,7 @@ func (p *placeholders) current() string {
 // etagIs compares with the etag as clients see it: the column is a CHAR(8), padded with blanks.
 func etagIs(placeholder string) string { return `rpad(_etag::text, 8) = ` + placeholder + `::text` }
 
-// build makes the texts.
+// build makes the texts. Names of their parts begin with an underscore, which no bucket's name does: a part hides a table.
 //
 // Those that commit themselves rest on three facts. An UPDATE or DELETE locks the row and checks its WHERE again on the newest
 // version. What reads the row for the answer runs only if nothing was written, and waits for the row too. And nothing is
@@ -114,32 +114,32 @@ func build(b *bucket.Bucket) *Objects {
 	o := &Objects{bucket: b, table: Quote(b.Table), selected: selected(b)}
 	t := o.table
 	o.get = `SELECT ` + o.selected + ` FROM ` + t + ` WHERE _key = $1`
-	o.lock = `WITH cur AS MATERIALIZED (SELECT _etag FROM ` + t + ` WHERE _key = $1 FOR UPDATE)` +
-		` SELECT (SELECT _etag FROM cur), (SELECT xmin FROM buckets_config WHERE name = $2)`
+	o.lock = `WITH _cur AS MATERIALIZED (SELECT _etag FROM ` + t + ` WHERE _key = $1 FOR UPDATE)` +
+		` SELECT (SELECT _etag FROM _cur), (SELECT xmin FROM buckets_config WHERE name = $2)`
 	id := ` RETURNING ` + idOf(b) + ` AS _id`
 	checked := ` RETURNING ` + checkedID(b) + ` AS _id`
 
 	w := newWrite(b)
 	current := w.placeholders.current()
 	cur := func(writer string) string {
-		return `cur AS MATERIALIZED (SELECT _etag FROM ` + t + ` WHERE _key = $1 AND NOT EXISTS (SELECT FROM ` + writer + `)` +
+		return `_cur AS MATERIALIZED (SELECT _etag FROM ` + t + ` WHERE _key = $1 AND NOT EXISTS (SELECT FROM ` + writer + `)` +
 			` AND ` + current + ` FOR UPDATE)`
 	}
-	o.putAny = `WITH upd AS (` + w.update(current) + id + `),` +
-		` ins AS (` + w.insert(`NOT EXISTS (SELECT FROM upd) AND `+current) + checked + `)` +
-		` SELECT true, NULL, _id FROM upd UNION ALL SELECT false, NULL, _id FROM ins`
-	o.putNew = `WITH ins AS (` + w.insert(`NOT EXISTS (SELECT FROM `+t+` WHERE _key = $1) AND `+current) + checked + `), ` + cur(`ins`) +
-		` SELECT false, NULL, _id FROM ins UNION ALL SELECT NULL, _etag, NULL FROM cur`
+	o.putAny = `WITH _upd AS (` + w.update(current) + id + `),` +
+		` _ins AS (` + w.insert(`NOT EXISTS (SELECT FROM _upd) AND `+current) + checked + `)` +
+		` SELECT true, NULL, _id FROM _upd UNION ALL SELECT false, NULL, _id FROM _ins`
+	o.putNew = `WITH _ins AS (` + w.insert(`NOT EXISTS (SELECT FROM `+t+` WHERE _key = $1) AND `+current) + checked + `), ` + cur(`_ins`) +
+		` SELECT false, NULL, _id FROM _ins UNION ALL SELECT NULL, _etag, NULL FROM _cur`
 	etag := w.placeholders.next()
-	o.putIf = `WITH upd AS (` + w.update(etagIs(etag)+` AND `+current) + id + `), ` + cur(`upd`) +
-		` SELECT true, NULL, _id FROM upd UNION ALL SELECT NULL, _etag, NULL FROM cur UNION ALL` +
-		` SELECT NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM upd) AND NOT EXISTS (SELECT FROM cur) AND ` + current
+	o.putIf = `WITH _upd AS (` + w.update(etagIs(etag)+` AND `+current) + id + `), ` + cur(`_upd`) +
+		` SELECT true, NULL, _id FROM _upd UNION ALL SELECT NULL, _etag, NULL FROM _cur UNION ALL` +
+		` SELECT NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM _upd) AND NOT EXISTS (SELECT FROM _cur) AND ` + current
 
 	p := placeholders(2)
 	current = p.current()
-	o.del = `WITH del AS (DELETE FROM ` + t + ` WHERE _key = $1 AND ($2::text IS NULL OR ` + etagIs(`$2`) + `) AND ` + current +
-		` RETURNING _etag, ` + checkedID(b) + ` AS _id), ` + cur(`del`) +
-		` SELECT (SELECT _etag FROM del), (SELECT _id FROM del), (SELECT _etag FROM cur), ` + current
+	o.del = `WITH _del AS (DELETE FROM ` + t + ` WHERE _key = $1 AND ($2::text IS NULL OR ` + etagIs(`$2`) + `) AND ` + current +
+		` RETURNING _etag, ` + checkedID(b) + ` AS _id), ` + cur(`_del`) +
+		` SELECT (SELECT _etag FROM _del), (SELECT _id FROM _del), (SELECT _etag FROM _cur), ` + current
 
 	// The same writes for transactions that locked the row before.
 	w = newWrite(b)

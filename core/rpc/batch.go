@@ -81,6 +81,14 @@ func newItem(request, batchOptions jsvalue.Value) *item {
 	return i
 }
 
+// headers are what hooks see: other than the rest of the options, its own come first.
+func (i *item) headers() jsvalue.Value {
+	if i.local.headers != nil {
+		return i.local.headers
+	}
+	return i.options.headers
+}
+
 // operation returns what the request asks for. The members that its kind needs are checked here: the shape does not tie them
 // to the kind.
 func (i *item) operation(index int) (object.Operation, error) {
@@ -103,6 +111,7 @@ func (i *item) operation(index int) (object.Operation, error) {
 	case "delete":
 		return object.Operation{Delete: &object.Delete{
 			Bucket: i.bucket, Key: text(i.key), Etag: expectedEtag(i.local.etag), Fresh: i.options.fresh,
+			Headers: i.headers(),
 		}}, nil
 	case "update":
 		fields, err := jsvalue.ParseObject(i.fields)
@@ -117,6 +126,7 @@ func (i *item) operation(index int) (object.Operation, error) {
 	value, err := jsvalue.ParseObject(i.value)
 	return object.Operation{Put: &object.Put{
 		Bucket: i.bucket, Key: text(i.key), Value: value, Expects: i.options.precondition(), Fresh: i.options.fresh,
+		Headers: i.headers(),
 	}}, err
 }
 

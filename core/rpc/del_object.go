@@ -10,6 +10,7 @@ import (
 func delObject(c *call) error {
 	err := c.Objects.Delete(c.ctx, &object.Delete{
 		Bucket: c.text(0), Key: c.text(1), Etag: expectedEtag(c.options.etag, c.options.oldEtag), Fresh: c.options.fresh,
+		Headers: c.options.headers,
 	})
 	if err != nil {
 		return err

@@ -47,7 +47,8 @@ type options struct {
 	limit       jsvalue.Value
 	offset      jsvalue.Value
 	sort        jsvalue.Value
-	fresh       bool // noBucketCache
+	headers     jsvalue.Value // for hooks
+	fresh       bool          // noBucketCache
 	noLimit     bool
 	noCount     bool
 	onlySQL     bool
@@ -82,6 +83,8 @@ func (o *options) read(v jsvalue.Value) {
 			o.offset = m
 		case "sort":
 			o.sort = m
+		case "headers":
+			o.headers = m
 		case "noBucketCache":
 			o.fresh = m.IsTrue()
 		case "noLimit":

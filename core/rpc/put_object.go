@@ -13,6 +13,7 @@ func putObject(c *call) error {
 	}
 	etag, err := c.Objects.Put(c.ctx, &object.Put{
 		Bucket: c.text(0), Key: c.text(1), Value: value, Expects: c.options.precondition(), Fresh: c.options.fresh,
+		Headers: c.options.headers,
 	})
 	if err != nil {
 		return err

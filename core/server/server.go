@@ -1,7 +1,7 @@
 // Package server joins the parts of moray to a server: configuration in, [Server.Run] until the context ends. It can be used by
 // other programs; cmd/moray is one of them.
 //
-// Parts start in the order monitor, database, listener, and stop in the reverse order: what is used stops after its users.
+// Parts start in the order monitor, hooks, database, listener, and stop in the reverse order: what is used stops after its users.
 package server
 
 import (
@@ -39,8 +39,19 @@ type Options struct {
 	Log *slog.Logger
 	// RPC and Monitor are listeners to use instead of opening the configured ports. Run closes them.
 	RPC, Monitor net.Listener
+	// Hooks runs the hooks of buckets. Without it the server refuses buckets that have any.
+	Hooks Hooks
 	// Ready is called once clients can connect. PostgreSQL need not be reachable then: see the readiness check of the monitor.
 	Ready func(Addresses)
+}
+
+// Hooks runs the hooks of buckets in plugins. The server starts it before it listens, and stops it after the last request.
+type Hooks interface {
+	bucket.Triggers
+	object.Triggers
+
+	// Run keeps the plugins running until ctx ends. It returns when all that it started has ended.
+	Run(ctx context.Context) error
 }
 
 // Addresses are where a server listens.
@@ -70,9 +81,13 @@ func New(c *config.Config, o Options) (*Server, error) {
 		return nil, err
 	}
 	buckets := &bucket.Service{Store: store, Cache: &bucket.Cache{}}
+	objects := &object.Service{Store: store, Buckets: buckets.Cache}
+	if o.Hooks != nil {
+		buckets.Triggers, objects.Triggers = o.Hooks, o.Hooks
+	}
 	handler := &rpc.Handler{
 		Buckets:  buckets,
-		Objects:  &object.Service{Store: store, Buckets: buckets.Cache},
+		Objects:  objects,
 		Database: store,
 		Log:      o.Log,
 	}
@@ -163,6 +178,10 @@ func (s *Server) serve(ctx context.Context, listener, monitoring net.Listener) e
 		stopMonitor = start(ctx, fail, "monitor", func(ctx context.Context) error { return s.monitor.Run(ctx, monitoring) })
 		s.log.Info("monitoring server started on port " + portOf(monitoring))
 	}
+	stopHooks := func() error { return nil }
+	if s.options.Hooks != nil {
+		stopHooks = start(ctx, fail, "hooks", s.options.Hooks.Run)
+	}
 	stopStore := start(ctx, fail, "database", s.store.Run)
 	stopWatch := start(ctx, fail, "watch of bucket definitions", func(ctx context.Context) error {
 		return s.store.WatchBuckets(ctx, s.buckets.Cache.Forget, s.buckets.Cache.Purge)
@@ -179,7 +198,7 @@ func (s *Server) serve(ctx context.Context, listener, monitoring net.Listener) e
 		s.log.Warn("shutdown: " + err.Error())
 		err = nil
 	}
-	return errors.Join(err, stopCleanUp(), stopWatch(), stopStore(), stopMonitor())
+	return errors.Join(err, stopCleanUp(), stopWatch(), stopStore(), stopHooks(), stopMonitor())
 }
 
 // cleanUpPause is how long the clean-up waits for a database that is not there.

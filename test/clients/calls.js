@@ -12,12 +12,14 @@
 //   receive [N]         waits for N notifications
 //   unlisten []         ends listening; answers with the notifications that nobody has received
 //   together [CALL...]  makes calls at the same time
+//
+// At the end of the input it closes the client, which waits for its requests. (An assertion of the client that fails inside
+// batch or reindexObjects leaves a request that never ends.)
 'use strict';
 
 const readline = require('readline');
 const vm = require('vm');
 const bunyan = require('bunyan');
-const VError = require('verror');
 
 const [moduleName, host, port] = process.argv.slice(2);
 const moray = require(moduleName);
@@ -47,7 +49,7 @@ function close(c) {
 // chain describes an error and its causes.
 function chain(err) {
     const all = [];
-    for (let e = err; e; e = e instanceof VError ? VError.cause(e) : null) {
+    for (let e = err; e; e = typeof e.cause === 'function' ? e.cause() : null) {
         all.push({ name: e.name, message: e.message, ctor: e.constructor.name, context: e.context, info: e.jse_info });
     }
     return all;
