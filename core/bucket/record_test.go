@@ -52,17 +52,23 @@ func TestLoadVariants(t *testing.T) {
 		}},
 		"post":           {func(r *bucket.Record) { r.Post = []byte(`["x"]`) }, func(b *bucket.Bucket) bool { return len(b.Post) == 1 && b.Post[0].Text() == "x" && !b.Plain() }},
 		"column missing": {func(r *bucket.Record) { r.Attributes = []string{"a"} }, func(b *bucket.Bucket) bool { return !b.Columns[0].Missing && b.Columns[1].Missing }},
-		"extended id": {func(r *bucket.Record) { r.Attributes, r.ExtendedIndex = append(r.Attributes, "_idx"), true },
-			func(b *bucket.Bucket) bool { return b.ExtendedID }},
+		"extended id": {
+			func(r *bucket.Record) { r.Attributes, r.ExtendedIndex = append(r.Attributes, "_idx"), true },
+			func(b *bucket.Bucket) bool { return b.ExtendedID },
+		},
 		"extended without an index":       {func(r *bucket.Record) { r.Attributes = append(r.Attributes, "_idx") }, func(b *bucket.Bucket) bool { return !b.ExtendedID }},
 		"extended without a column":       {func(r *bucket.Record) { r.ExtendedIndex = true }, func(b *bucket.Bucket) bool { return !b.ExtendedID }},
 		"reindexed once":                  {func(r *bucket.Record) { r.Reindexing = []byte(`{}`) }, func(b *bucket.Bucket) bool { return b.RowVersion && !b.Pending }},
 		"reindex_active empty":            {func(r *bucket.Record) { r.Reindexing = []byte(``) }, func(b *bucket.Bucket) bool { return !b.RowVersion && !b.Pending }},
 		"pass asked for without a column": {func(r *bucket.Record) { r.Reindexing = []byte(`{"3":[]}`) }, func(b *bucket.Bucket) bool { return b.RowVersion && b.Pending && b.Reindexing() == nil }},
-		"reindexing": {func(r *bucket.Record) { r.Reindexing = []byte(`{"2":["b","dropped"],"3":["a","b"]}`) },
-			func(b *bucket.Bucket) bool { return b.Pending && slices.Equal(b.Reindexing(), []string{"a", "b"}) }},
-		"reindex_active with oddities": {func(r *bucket.Record) { r.Reindexing = []byte(`{"2":"a","3":[1,null,["a"]],"x":{"a":1}}`) },
-			func(b *bucket.Bucket) bool { return b.Pending && b.Reindexing() == nil }},
+		"reindexing": {
+			func(r *bucket.Record) { r.Reindexing = []byte(`{"2":["b","dropped"],"3":["a","b"]}`) },
+			func(b *bucket.Bucket) bool { return b.Pending && slices.Equal(b.Reindexing(), []string{"a", "b"}) },
+		},
+		"reindex_active with oddities": {
+			func(r *bucket.Record) { r.Reindexing = []byte(`{"2":"a","3":[1,null,["a"]],"x":{"a":1}}`) },
+			func(b *bucket.Bucket) bool { return b.Pending && b.Reindexing() == nil },
+		},
 	} {
 		r := record()
 		c.change(r)

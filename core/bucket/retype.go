@@ -50,11 +50,9 @@ func convert(old *Column, c Column, value, column []byte) ([]byte, error) {
 		member = object.Get(c.Name)
 	}
 	if column != nil && !old.Reindexing && (member.Kind() != jsvalue.KindArray || old.Type.Array()) {
-		shown, err := old.Type.AppendJSON(nil, column)
-		if err != nil {
-			return nil, err
+		if shown, err := old.Type.AppendJSON(nil, column); err == nil { // else an original server changed the definition alone
+			member = shown
 		}
-		member = shown
 	}
 	if k := member.Kind(); k == jsvalue.KindUndefined || k == jsvalue.KindNull {
 		return nil, nil

@@ -72,10 +72,18 @@ func TestUpdateVersions(t *testing.T) {
 	want(t, "an invalid definition of no bucket", p.update("nope", `{"index":5}`), "InvalidBucketConfigError: bucket.index should be object")
 	want(t, "create", p.create("b", `{}`), "")
 	for _, step := range []struct{ version, want string }{
-		{"0", ""}, {"null", ""}, {"1", ""},
-		{"1", "b has a newer version than 1 (1)"}, {"0", "b has a newer version than 0 (1)"}, {"null", "b has a newer version than 0 (1)"},
-		{"3", ""}, {"2", "b has a newer version than 2 (3)"}, {"4", ""}, {"1e21", ""},
-		{"5", "b has a newer version than 5 (1e+21)"}, {"1e21", "b has a newer version than 1e+21 (1e+21)"},
+		{"0", ""},
+		{"null", ""},
+		{"1", ""},
+		{"1", "b has a newer version than 1 (1)"},
+		{"0", "b has a newer version than 0 (1)"},
+		{"null", "b has a newer version than 0 (1)"},
+		{"3", ""},
+		{"2", "b has a newer version than 2 (3)"},
+		{"4", ""},
+		{"1e21", ""},
+		{"5", "b has a newer version than 5 (1e+21)"},
+		{"1e21", "b has a newer version than 1e+21 (1e+21)"},
 	} {
 		if step.want != "" {
 			step.want = "BucketVersionError: " + step.want

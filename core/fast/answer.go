@@ -1,6 +1,7 @@
 package fast
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -44,7 +45,7 @@ func (c *conn) finish(r *Request, err error) {
 	defer c.mu.Unlock()
 	c.awaitRoom()
 	switch {
-	case c.err != nil:
+	case c.err != nil, errors.Is(err, ErrGone):
 	case err == nil:
 		c.appendFrame(r.Version, StatusEnd, r.ID, r.Method, func(dst []byte) []byte { return append(dst, '[', ']') })
 	default:

@@ -13,7 +13,8 @@ type Handler interface {
 	// ServeFast answers one request with the values that it sends through w, and by returning: nil ends the answer with
 	// END; an *[Error] in the chain of what it returns is sent as an ERROR; for any other error, and for a panic, the
 	// client gets an InternalError that says nothing more, and the error is logged. Values sent before an error are
-	// delivered.
+	// delivered. [ErrGone] in the chain leaves the answer without an end: the client learns from the end of the connection
+	// that it is not complete.
 	//
 	// Each request has a goroutine of its own. A client that disconnects cancels nothing: ctx ends with the server, after
 	// the grace period, and then ServeFast must return. Neither w nor r, nor what r refers to, may be used afterwards.
@@ -37,8 +38,8 @@ type Sender interface {
 	Send(value jsvalue.Value) error
 }
 
-// ErrGone says that a value could not be sent because the connection is gone. A handler may then stop; what it returns is
-// not sent and not logged.
+// ErrGone says that a value could not be sent because the connection is gone. A handler may then stop, and return it. A
+// handler also returns it that has to stop in the middle of an answer because the server does.
 var ErrGone = errors.New("the client's connection is gone")
 
 // Trace holds functions that observe a server; nil ones are left out. They are called from many goroutines.

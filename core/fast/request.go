@@ -31,6 +31,13 @@ type Request struct {
 // or dropped, and when the server begins to shut down. An answer can still reach a client that has only ended its side.
 func (r *Request) Gone() <-chan struct{} { return r.conn.gone }
 
+// Stopping reports whether the server is shutting down, which closes [Request.Gone] as well.
+func (r *Request) Stopping() bool {
+	r.conn.mu.Lock()
+	defer r.conn.mu.Unlock()
+	return r.conn.stopped
+}
+
 // Standing says that the request may last for ever. It no longer counts against the limit of requests in flight, and its
 // values leave at once. The handler must end it when [Request.Gone] is closed.
 func (r *Request) Standing() {

@@ -40,8 +40,14 @@ func newServer(t testing.TB) *server {
 // serverOver returns one more server over a database, with so many connections.
 func serverOver(t testing.TB, db *pgtest.DB, connections int) *server {
 	t.Helper()
+	return serverAt(t, db, db.URL(), connections)
+}
+
+// serverAt returns a server that reaches the database by a URL, which may be that of a proxy.
+func serverAt(t testing.TB, db *pgtest.DB, url string, connections int) *server {
+	t.Helper()
 	limits := pgstore.Limits{MaxConnections: connections, ClaimDelay: time.Minute, MaxQueue: -1}
-	store, err := pgstore.New(pgstore.Config{URL: db.URL(), Limits: limits, Log: slog.New(slog.DiscardHandler)})
+	store, err := pgstore.New(pgstore.Config{URL: url, Limits: limits, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,6 +199,9 @@ func (s *server) update(bucket, fields, filter string, page ...query.Page) strin
 	}
 	return fmt.Sprint(count)
 }
+
+// etag is the etag of an object.
+func etag(value string) string { return jsvalue.Etag([]byte(value)) }
 
 var updateEtag = regexp.MustCompile(`^u[0-9a-f]{7}$`)
 

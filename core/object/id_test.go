@@ -73,7 +73,7 @@ func TestIDOutside(t *testing.T) {
 		b := strings.Fields(words)[0]
 		s.newBucket(t, words)
 		s.db.Exec(t, `SELECT setval('`+b+`_serial', 9007199254740990)`)
-		want(t, "put with the highest id", s.put(b, "high", `{"s":"x"}`), s.put(b, "high", `{"s":"x"}`))
+		want(t, "put with the highest id", s.put(b, "high", `{"s":"x"}`), etag(`{"s":"x"}`))
 		want(t, "its id", s.rows(t, "SELECT _id FROM "+b), maxID)
 		want(t, "put beyond it", s.put(b, "k", `{"s":"x"}`), "VError: "+outside(b, "k"))
 		want(t, "ids drawn", s.drawn(t, b), overID)
@@ -86,13 +86,12 @@ func TestIDOutside(t *testing.T) {
 		want(t, "get", s.get(b, "high"), "InternalError: failed to convert row: "+outside(b, "high"))
 		want(t, "find", s.find(b, "(s=x)"), "VError: "+outside(b, "high"))
 		want(t, "del", s.del(b, "high", ""), "VError: "+outside(b, "high"))
-		etag := s.rows(t, "SELECT _etag FROM "+b)
-		want(t, "del with the etag", s.del(b, "high", etag), "VError: "+outside(b, "high"))
-		want(t, "del with another", s.del(b, "high", "x"), `EtagConflictError: `+b+`::high was expected to have etag "x", but was "`+etag+`"`)
-		want(t, "del in a batch", s.batch(t, delete(b, "high")), "VError: "+outside(b, "high"))
+		want(t, "del with the etag", s.del(b, "high", etag(`{"s":"x"}`)), "VError: "+outside(b, "high"))
+		want(t, "del with another", s.del(b, "high", "x"), `EtagConflictError: `+b+`::high was expected to have etag "x", but was "`+etag(`{"s":"x"}`)+`"`)
+		want(t, "del in a batch", s.batch(t, delOp(b, "high")), "VError: "+outside(b, "high"))
 		want(t, "rows", s.rows(t, "SELECT _key FROM "+b), "high")
-		want(t, "overwrite", s.put(b, "high", `{"s":"y"}`), s.put(b, "high", `{"s":"y"}`))
-		want(t, "overwrite as one that exists", s.put(b, "high", `{"s":"y"}`, object.EtagIs(s.rows(t, "SELECT _etag FROM "+b))), s.rows(t, "SELECT _etag FROM "+b))
+		want(t, "overwrite", s.put(b, "high", `{"s":"y"}`), etag(`{"s":"y"}`))
+		want(t, "overwrite as one that exists", s.put(b, "high", `{"s":"y"}`, object.EtagIs(etag(`{"s":"y"}`))), etag(`{"s":"y"}`))
 		want(t, "update", s.update(b, `{"s":"z"}`, "(s=y)"), "1")
 		want(t, "deleteMany", s.deleteMany(b, "(s=z)"), "1")
 	}
@@ -109,17 +108,17 @@ func TestIDNull(t *testing.T) {
 		s.db.Exec(t, `ALTER TABLE `+b+` ALTER _id DROP DEFAULT`)
 		want(t, "put", s.put(b, "new", `{"s":"x"}`), "VError: "+null(b, "new"))
 		want(t, "put as new", s.put(b, "new", `{"s":"x"}`, object.Absent), "VError: "+null(b, "new"))
-		want(t, "put in a batch", s.batch(t, put(b, "new", `{"s":"x"}`)), "VError: "+null(b, "new"))
+		want(t, "put in a batch", s.batch(t, putOp(b, "new", `{"s":"x"}`)), "VError: "+null(b, "new"))
 		want(t, "keys", s.find(b, "(s=x)"), "k")
 
 		s.db.Exec(t, `UPDATE `+b+` SET _id = NULL`)
 		want(t, "get", s.get(b, "k"), "InternalError: failed to convert row: "+null(b, "k"))
 		want(t, "find", s.find(b, "(s=x)"), "VError: "+null(b, "k"))
 		want(t, "del", s.del(b, "k", ""), "VError: "+null(b, "k"))
-		want(t, "del in a batch", s.batch(t, delete(b, "k")), "VError: "+null(b, "k"))
+		want(t, "del in a batch", s.batch(t, delOp(b, "k")), "VError: "+null(b, "k"))
 		want(t, "update", s.update(b, `{"s":"z"}`, "(s=x)"), "0")
 		want(t, "deleteMany", s.deleteMany(b, "(s=x)"), "0")
-		want(t, "overwrite", s.put(b, "k", `{"s":"y"}`), s.put(b, "k", `{"s":"y"}`))
+		want(t, "overwrite", s.put(b, "k", `{"s":"y"}`), etag(`{"s":"y"}`))
 		want(t, "rows", s.rows(t, "SELECT _key || s FROM "+b), "ky")
 	}
 }
@@ -161,7 +160,7 @@ func TestExtendedIDs(t *testing.T) {
 			want(t, "find "+filter, s.find(b, filter), keys)
 		}
 		want(t, "descending", s.find(b, "(s=x)", sorted("_id", true)), "three two one")
-		want(t, "overwrite", s.put(b, "two", `{"s":"y"}`), s.put(b, "two", `{"s":"y"}`))
+		want(t, "overwrite", s.put(b, "two", `{"s":"y"}`), etag(`{"s":"y"}`))
 		want(t, "update", s.update(b, `{"s":"z"}`, "(_id>=1)"), "3")
 		want(t, "deleteMany", s.deleteMany(b, "(|(_id=1)(_id=3))"), "2")
 		want(t, "del", s.del(b, "three", ""), "")
@@ -188,8 +187,8 @@ func TestExtendedIDsBroken(t *testing.T) {
 		want(t, name+": get", s.get(b, "k"), "InternalError: failed to convert row: "+c.get)
 		want(t, name+": find", s.find(b, "(s=x)"), c.find)
 		want(t, name+": del", s.del(b, "k", ""), c.find)
-		want(t, name+": del in a batch", s.batch(t, delete(b, "k")), c.find)
-		want(t, name+": overwrite", s.put(b, "k", `{"s":"y"}`), s.put(b, "k", `{"s":"y"}`))
+		want(t, name+": del in a batch", s.batch(t, delOp(b, "k")), c.find)
+		want(t, name+": overwrite", s.put(b, "k", `{"s":"y"}`), etag(`{"s":"y"}`))
 		changed := "1"
 		if name == "none" {
 			changed = "0"
@@ -202,7 +201,7 @@ func TestExtendedIDsBroken(t *testing.T) {
 		for _, expects := range []object.Precondition{{}, object.Absent} {
 			want(t, name+": insert", s.put(b, "k", `{"s":"x"}`, expects), c.find)
 		}
-		want(t, name+": insert in a batch", s.batch(t, put(b, "k", `{}`)), c.find)
+		want(t, name+": insert in a batch", s.batch(t, putOp(b, "k", `{}`)), c.find)
 		want(t, name+": rows", s.rows(t, "SELECT _key FROM "+b), "")
 	}
 }

@@ -116,7 +116,8 @@ func reindexRow(b *bucket.Bucket, statements *query.Objects, row Row) (*query.St
 	if err != nil {
 		return nil, err
 	}
-	return statements.Reindex(key, jsvalue.Sanitize(value.Text()), texts), nil
+	// Without edits the value is still in the row, which is valid only during the call.
+	return statements.Reindex(key, bytes.Clone(jsvalue.Sanitize(value.Text())), texts), nil
 }
 
 // reindexed returns the texts for the columns of a row. A column that is filled keeps its text, which may be one that no value

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-
 	"github.com/kaizengarden/moray/core/field"
 	"github.com/kaizengarden/moray/core/jsvalue"
 	"github.com/kaizengarden/moray/core/object"

@@ -5,11 +5,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kaizengarden/moray/core/fast"
 	"github.com/kaizengarden/moray/core/jsvalue"
 )
 
 // listen [channel, options]: DATA {"channel","payload"} for each notification, and END when it is stopped by unlisten or by the
-// client ending its side of the connection.
+// client ending its side of the connection. When the server stops there is no END, which would look like that of an unlisten:
+// the client learns from the lost connection that it has to listen elsewhere.
 func listen(c *call) error {
 	c.request.Standing()
 	ctx, cancel := context.WithCancel(c.ctx)
@@ -28,11 +30,15 @@ func listen(c *call) error {
 		c.request.OnEnd(c.listens.add(c.options.requestID, cancel))
 	}
 	var record []byte
-	return c.Database.Listen(ctx, c.text(0), func(channel, payload string) error {
+	err := c.Database.Listen(ctx, c.text(0), func(channel, payload string) error {
 		record = jsvalue.AppendString(append(record[:0], `{"channel":`...), channel)
 		record = append(jsvalue.AppendString(append(record, `,"payload":`...), payload), '}')
 		return c.send(record)
 	})
+	if c.request.Stopping() {
+		return fast.ErrGone
+	}
+	return err
 }
 
 // unlistenPatience is how long unlisten waits for the END of a listen whose client does not read.

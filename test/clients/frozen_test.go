@@ -15,7 +15,7 @@ func TestFrozenDatabase(t *testing.T) {
 	install(t)
 	db := pgtest.New(t)
 	server := servertest.Start(t, db.URL(), servertest.Options{Pool: `{"maxConnections":1}`})
-	t.Cleanup(func() { db.Signal(t, syscall.SIGCONT) })
+	defer db.Signal(t, syscall.SIGCONT)
 	for _, release := range releases {
 		c := startCaller(t, release, server.Addr)
 		expect := func(args, want string) {

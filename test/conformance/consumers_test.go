@@ -28,21 +28,21 @@ type sample struct {
 }
 
 // consumer starts a server with those buckets and objects of the consumers whose names begin with one of the prefixes.
-func consumer(t *testing.T, v fast.Version, prefixes ...string) (*fast.Client, *pgtest.DB) {
+func consumer(t *testing.T, prefixes ...string) (*fast.Client, *pgtest.DB) {
 	t.Helper()
 	db := pgtest.New(t)
-	client := servertest.Start(t, db.URL(), servertest.Options{}).Dial(t, v)
+	client := servertest.Start(t, db.URL(), servertest.Options{}).Dial(t, 2)
 	ours := func(name string) bool {
 		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 	}
 	for _, d := range load[definition](t, "testdata/buckets.jsonl") {
 		if ours(d.Name) {
-			want(t, client, "createBucket", arguments(t, d.Name, d.Config, struct{}{}), "END")
+			expect(t, client, "createBucket", arguments(t, d.Name, d.Config, struct{}{}), "END")
 		}
 	}
 	for _, o := range load[sample](t, "testdata/objects.jsonl") {
 		if ours(o.Bucket) {
-			want(t, client, "putObject", arguments(t, o.Bucket, o.Key, o.Value, struct{}{}), `DATA {"etag":"*`, "END")
+			expect(t, client, "putObject", arguments(t, o.Bucket, o.Key, o.Value, struct{}{}), `DATA {"etag":"*`, "END")
 		}
 	}
 	return client, db
@@ -63,7 +63,7 @@ func TestConsumers(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(script), ".txt")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, _ := consumer(t, 2, buckets[name]...)
+			client, _ := consumer(t, buckets[name]...)
 			play(t, client, script)
 		})
 	}
@@ -72,7 +72,7 @@ func TestConsumers(t *testing.T) {
 // Every definition comes back as it was sent, and every object as it was put.
 func TestConsumersBuckets(t *testing.T) {
 	t.Parallel()
-	client, _ := consumer(t, 2, "")
+	client, _ := consumer(t, "")
 	var names []string
 	for _, d := range load[definition](t, "testdata/buckets.jsonl") {
 		names = append(names, d.Name)
@@ -87,7 +87,7 @@ func TestConsumersBuckets(t *testing.T) {
 		if config.Options != nil {
 			options = string(config.Options)
 		}
-		want(t, client, "getBucket", arguments(t, struct{}{}, d.Name),
+		expect(t, client, "getBucket", arguments(t, struct{}{}, d.Name),
 			fmt.Sprintf(`DATA {"name":%q,"index":%q,"pre":"[]","post":"[]","options":%q,"mtime":0}`, d.Name, index, options), "END")
 	}
 	for _, o := range load[sample](t, "testdata/objects.jsonl") {
@@ -95,18 +95,18 @@ func TestConsumersBuckets(t *testing.T) {
 		if o.Read != nil {
 			read = o.Read
 		}
-		want(t, client, "getObject", arguments(t, o.Bucket, o.Key, struct{}{}),
+		expect(t, client, "getObject", arguments(t, o.Bucket, o.Key, struct{}{}),
 			fmt.Sprintf(`DATA {"bucket":%q,"key":%q,"value":%s,"_id":*`, o.Bucket, o.Key, printed(read)), "END")
 	}
 
 	// What client libraries do at every start: make all buckets, and be content with those that are there.
 	for _, d := range load[definition](t, "testdata/buckets.jsonl") {
-		want(t, client, "createBucket", arguments(t, d.Name, d.Config, struct{}{}),
+		expect(t, client, "createBucket", arguments(t, d.Name, d.Config, struct{}{}),
 			"ERROR BucketConflictError: "+d.Name+" was likely being concurrently updated")
 		if strings.Contains(string(d.Config), `"options"`) {
-			want(t, client, "updateBucket", arguments(t, d.Name, d.Config, struct{}{}), "ERROR BucketVersionError: "+d.Name+" has a newer version than *")
+			expect(t, client, "updateBucket", arguments(t, d.Name, d.Config, struct{}{}), "ERROR BucketVersionError: "+d.Name+" has a newer version than *")
 		} else {
-			want(t, client, "updateBucket", arguments(t, d.Name, d.Config, struct{}{}), "END")
+			expect(t, client, "updateBucket", arguments(t, d.Name, d.Config, struct{}{}), "END")
 		}
 	}
 	var listed []string
@@ -126,7 +126,7 @@ func TestConsumersBuckets(t *testing.T) {
 // The garbage collector removes rows by a filter with a thousand ids. The limit of deletions is 1000, too.
 func TestConsumersThousandIDs(t *testing.T) {
 	t.Parallel()
-	client, db := consumer(t, 2, "manta_fastdelete_queue")
+	client, db := consumer(t, "manta_fastdelete_queue")
 	db.Exec(t, `INSERT INTO manta_fastdelete_queue (_key, _value, _etag) SELECT 'k' || n, '{}', 'A3A6BF43' FROM generate_series(1, 1200) n`)
 	var filter strings.Builder
 	filter.WriteString("(|")
@@ -134,7 +134,7 @@ func TestConsumersThousandIDs(t *testing.T) {
 		fmt.Fprintf(&filter, "(_id=%d)", id)
 	}
 	filter.WriteString(")")
-	want(t, client, "deleteMany", arguments(t, "manta_fastdelete_queue", filter.String(), struct{}{}), `DATA {"count":1000}`, "END")
+	expect(t, client, "deleteMany", arguments(t, "manta_fastdelete_queue", filter.String(), struct{}{}), `DATA {"count":1000}`, "END")
 	got := db.Strings(t, `SELECT count(*), min(_id) FILTER (WHERE _id > 2) FROM manta_fastdelete_queue`)
 	if want := []string{"202|1003"}; !slices.Equal(got, want) {
 		t.Errorf("rows left and the first of them: %q, want %q", got, want)
@@ -144,7 +144,7 @@ func TestConsumersThousandIDs(t *testing.T) {
 // The storage information service reads all nodes, a page at a time, until it has seen as many as _count says.
 func TestConsumersStoragePages(t *testing.T) {
 	t.Parallel()
-	client, db := consumer(t, 2, "manta_storage")
+	client, db := consumer(t, "manta_storage")
 	db.Exec(t, `INSERT INTO manta_storage (_key, _value, _etag, percentused, timestamp)
 		SELECT n || '.stor', '{"percentUsed":' || n % 100 || '}', 'A3A6BF43', n % 100, 1560000000000 FROM generate_series(1, 500) n`)
 	const expected = 456 // of 500 nodes 91 of each hundred are at most 90 percent full, and the node of the sample
@@ -172,7 +172,7 @@ func TestConsumersStoragePages(t *testing.T) {
 // The job supervisor marks 500 rows at a time, until fewer were left.
 func TestConsumersBatchesOfUpdates(t *testing.T) {
 	t.Parallel()
-	client, db := consumer(t, 2, "marlin_taskoutputs_v2", "marlin_domains_v2")
+	client, db := consumer(t, "marlin_taskoutputs_v2", "marlin_domains_v2")
 	db.Exec(t, `INSERT INTO marlin_taskoutputs_v2 (_key, _value, _etag, jobid) SELECT n, '{"jobId":"j"}', 'A3A6BF43', 'j' FROM generate_series(1, 1300) n`)
 	var counts []int
 	for len(counts) == 0 || counts[len(counts)-1] == 500 {
@@ -194,18 +194,18 @@ func TestConsumersBatchesOfUpdates(t *testing.T) {
 // One bucket a network: more definitions than the original kept in memory, used in turns.
 func TestConsumersManyBuckets(t *testing.T) {
 	t.Parallel()
-	client, _ := consumer(t, 2)
+	client, _ := consumer(t)
 	const buckets = 120
 	name := func(i int) string { return fmt.Sprintf("napi_ips_%08x_3fdf_456e_bba9_28e0b2eab58f", i) }
 	config := json.RawMessage(`{"index":{"ipaddr":{"type":"ip","unique":true},"reserved":{"type":"boolean"},"belongs_to_type":{"type":"string"},"belongs_to_uuid":{"type":"string"}},"options":{"version":2}}`)
 	for i := range buckets {
-		want(t, client, "createBucket", arguments(t, name(i), config, struct{}{}), "END")
+		expect(t, client, "createBucket", arguments(t, name(i), config, struct{}{}), "END")
 	}
 	for round := range 2 {
 		for i := range buckets {
 			key := fmt.Sprintf("10.0.%d.%d", round, i)
-			want(t, client, "putObject", arguments(t, name(i), key, map[string]any{"ipaddr": key}, struct{}{}), `DATA {"etag":"*`, "END")
-			want(t, client, "findObjects", arguments(t, name(i), "(ipaddr="+key+")", struct{}{}), `DATA {"bucket":"`+name(i)+`","key":"`+key+`",*`, "END")
+			expect(t, client, "putObject", arguments(t, name(i), key, map[string]any{"ipaddr": key}, struct{}{}), `DATA {"etag":"*`, "END")
+			expect(t, client, "findObjects", arguments(t, name(i), "(ipaddr="+key+")", struct{}{}), `DATA {"bucket":"`+name(i)+`","key":"`+key+`",*`, "END")
 		}
 	}
 }

@@ -1,17 +1,13 @@
 package conformance
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/kaizengarden/moray/core/fast"
-	"github.com/kaizengarden/moray/core/jsvalue"
 	"github.com/kaizengarden/moray/core/pgstore/pgtest"
 	"github.com/kaizengarden/moray/core/server/servertest"
 )
@@ -26,7 +22,7 @@ func directories(t *testing.T) (*servertest.Server, *pgtest.DB) {
 	client := server.Dial(t, 2)
 	for _, d := range load[definition](t, "testdata/buckets.jsonl") {
 		if d.Name == "manta" || d.Name == "manta_directory_counts" {
-			want(t, client, "createBucket", arguments(t, d.Name, d.Config, struct{}{}), "END")
+			expect(t, client, "createBucket", arguments(t, d.Name, d.Config, struct{}{}), "END")
 		}
 	}
 	text, err := os.ReadFile("testdata/directory_counts.sql")
@@ -34,7 +30,7 @@ func directories(t *testing.T) (*servertest.Server, *pgtest.DB) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		want(t, client, "sql", arguments(t, string(text), []any{}, struct{}{}),
+		expect(t, client, "sql", arguments(t, string(text), []any{}, struct{}{}),
 			`DATA {"locked":""}`, `DATA {"pg_advisory_xact_lock":""}`, `DATA {"pg_advisory_xact_lock":""}`, `DATA {"triggers":"1"}`,
 			`DATA {"unlocked":true}`, "END")
 	}
@@ -53,16 +49,16 @@ func TestDirectoryCounts(t *testing.T) {
 	entries := func(n int) {
 		t.Helper()
 		if n == 0 {
-			want(t, client, "getObject", json.RawMessage(`["manta_directory_counts","/d",{}]`), "ERROR ObjectNotFoundError: manta_directory_counts::/d does not exist")
+			expect(t, client, "getObject", json.RawMessage(`["manta_directory_counts","/d",{}]`), "ERROR ObjectNotFoundError: manta_directory_counts::/d does not exist")
 			return
 		}
 		// The stored value is {}: the column is laid over it.
-		want(t, client, "getObject", json.RawMessage(`["manta_directory_counts","/d",{}]`),
+		expect(t, client, "getObject", json.RawMessage(`["manta_directory_counts","/d",{}]`),
 			fmt.Sprintf(`DATA {"bucket":"manta_directory_counts","key":"/d","value":{"entries":%d},"_id":*`, n), "END")
 	}
 	put := func(name, options string, frames ...string) {
 		t.Helper()
-		want(t, client, "putObject", json.RawMessage(fmt.Sprintf(`["manta","/d/%s",%s,%s]`, name, entry("/d", name), options)), frames...)
+		expect(t, client, "putObject", json.RawMessage(fmt.Sprintf(`["manta","/d/%s",%s,%s]`, name, entry("/d", name), options)), frames...)
 	}
 	written := []string{`DATA {"etag":"*`, "END"}
 
@@ -76,19 +72,19 @@ func TestDirectoryCounts(t *testing.T) {
 	compareLines(t, "rows of the counts", db.Strings(t, `SELECT _key, _value, _etag, _vnode, entries, _id IS NOT NULL, _mtime IS NOT NULL FROM manta_directory_counts`),
 		[]string{"/d|{}|DEADBEEF|123456|2|t|t"})
 
-	want(t, client, "batch", json.RawMessage(fmt.Sprintf(`[[{"bucket":"manta","key":"/d/c","value":%s},{"bucket":"manta","key":"/d/e","value":%s},
+	expect(t, client, "batch", json.RawMessage(fmt.Sprintf(`[[{"bucket":"manta","key":"/d/c","value":%s},{"bucket":"manta","key":"/d/e","value":%s},
 		{"bucket":"manta","key":"/d/a","operation":"delete"}],{}]`, entry("/d", "c"), entry("/d", "e"))), `DATA {"etags":[{"bucket":"manta","etag":*`, "END")
 	entries(3)
-	want(t, client, "batch", json.RawMessage(fmt.Sprintf(`[[{"bucket":"manta","key":"/d/f","value":%s},
+	expect(t, client, "batch", json.RawMessage(fmt.Sprintf(`[[{"bucket":"manta","key":"/d/f","value":%s},
 		{"bucket":"manta","key":"/d/none","operation":"delete"}],{}]`, entry("/d", "f"))), "ERROR ObjectNotFoundError: *")
 	entries(3)
-	want(t, client, "delObject", json.RawMessage(`["manta","/d/b",{"etag":"00000000"}]`), "ERROR EtagConflictError: *")
+	expect(t, client, "delObject", json.RawMessage(`["manta","/d/b",{"etag":"00000000"}]`), "ERROR EtagConflictError: *")
 	entries(3)
-	want(t, client, "delObject", json.RawMessage(`["manta","/d/b",{}]`), "DATA {}", "END")
+	expect(t, client, "delObject", json.RawMessage(`["manta","/d/b",{}]`), "DATA {}", "END")
 	entries(2)
-	want(t, client, "findObjects", json.RawMessage(`["manta_directory_counts","(entries>=2)",{}]`),
+	expect(t, client, "findObjects", json.RawMessage(`["manta_directory_counts","(entries>=2)",{}]`),
 		`DATA {"bucket":"manta_directory_counts","key":"/d","value":{"entries":2},*`, "END")
-	want(t, client, "deleteMany", json.RawMessage(`["manta","(dirname=/d)",{}]`), `DATA {"count":2}`, "END")
+	expect(t, client, "deleteMany", json.RawMessage(`["manta","(dirname=/d)",{}]`), `DATA {"count":2}`, "END")
 	entries(0)
 }
 
@@ -124,14 +120,4 @@ func TestDirectoryCountsConcurrent(t *testing.T) {
 	if len(rows) != 3 {
 		t.Errorf("%d directories have entries, want 3", len(rows))
 	}
-}
-
-// try makes a call whose answer does not matter, from any goroutine.
-func try(client *fast.Client, rpc, args string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	if err := client.Call(ctx, rpc, jsvalue.Value(args), nil); err != nil {
-		return fmt.Errorf("%s %s: %w", rpc, args, err)
-	}
-	return nil
 }

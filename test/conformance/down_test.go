@@ -117,7 +117,7 @@ func testAway(t *testing.T, calls []down) {
 func testOverload(t *testing.T, calls []down) {
 	db := pgtest.New(t)
 	server := servertest.Start(t, db.URL(), servertest.Options{Pool: overloadedPool})
-	want(t, server.Dial(t, 2), "createBucket", json.RawMessage(`["golden_basic",{},{}]`), "END")
+	expect(t, server.Dial(t, 2), "createBucket", json.RawMessage(`["golden_basic",{},{}]`), "END")
 	// Where no connection came back to the pool for so long, waits are shorter. It is this time that has to pass.
 	<-time.After(late + 200*time.Millisecond)
 
@@ -179,15 +179,4 @@ func withoutPort(frame string) string { return port.ReplaceAllString(frame, "127
 // near compares times in milliseconds: they may differ by a factor of three or by 300.
 func near(got, want int) bool {
 	return got <= want+300 && want <= got+300 || got <= 3*want && want <= 3*got
-}
-
-// await waits for what announces itself by nothing.
-func await(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !happened(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }

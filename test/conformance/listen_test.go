@@ -22,8 +22,8 @@ func listeners(t *testing.T, db *pgtest.DB, channel string, n int) {
 	})
 }
 
-// frames reads n messages and returns them by request.
-func frames(t *testing.T, peer *fasttest.Peer, n int) map[uint32][]string {
+// answers reads n messages and returns them by request.
+func answers(t *testing.T, peer *fasttest.Peer, n int) map[uint32][]string {
 	t.Helper()
 	got := map[uint32][]string{}
 	for range n {
@@ -59,14 +59,14 @@ func TestListen(t *testing.T) {
 	peer.Request(2, listen, "listen", `["test-listen",{"req_id":"aaaaaaaa-0000-4000-8000-000000000378"}]`)
 	listeners(t, db, `"test-listen"`, 1)
 	peer.Request(2, 8, "sql", `["SELECT pg_notify('test-listen', 'payload one')",[],{}]`)
-	got := frames(t, peer, 3)
+	got := answers(t, peer, 3)
 	check(got[8], notified...)
 	listened = append(listened, got[listen]...)
 
 	peer.Write(slices.Concat(
 		fasttest.Request(2, 9, "sql", `["SELECT pg_notify($1, $2)",["test-listen","{\"a\": 1}"],{}]`),
 		fasttest.Request(2, 10, "sql", `["SELECT pg_notify('Test-Listen', 'another channel')",[],{}]`)))
-	got = frames(t, peer, 5)
+	got = answers(t, peer, 5)
 	check(got[9], notified...)
 	check(got[10], notified...)
 	listened = append(listened, got[listen]...)
@@ -138,11 +138,11 @@ func TestListenTwoServers(t *testing.T) {
 		if peer == b {
 			other = a
 		}
-		got := frames(t, mine, 3)
+		got := answers(t, mine, 3)
 		if want := []string{`DATA [{"pg_notify":""}]`, "END []"}; !slices.Equal(got[id], want) {
 			t.Errorf("notify: got %q, want %q", got[id], want)
 		}
-		for _, received := range [][]string{got[1], frames(t, other, 1)[1]} {
+		for _, received := range [][]string{got[1], answers(t, other, 1)[1]} {
 			if !slices.Equal(received, []string{notified}) {
 				t.Errorf("listener: got %q, want %q", received, notified)
 			}
@@ -152,10 +152,10 @@ func TestListenTwoServers(t *testing.T) {
 	// An empty payload is delivered.
 	a.Request(2, 4, "sql", `["NOTIFY `+channel+`",[],{}]`)
 	empty := `DATA [{"channel":"` + channel + `","payload":""}]`
-	if got := frames(t, a, 2); !slices.Equal(got[1], []string{empty}) || !slices.Equal(got[4], []string{"END []"}) {
+	if got := answers(t, a, 2); !slices.Equal(got[1], []string{empty}) || !slices.Equal(got[4], []string{"END []"}) {
 		t.Errorf("got %v, want %q and END", got, empty)
 	}
-	if got := frames(t, b, 1); !slices.Equal(got[1], []string{empty}) {
+	if got := answers(t, b, 1); !slices.Equal(got[1], []string{empty}) {
 		t.Errorf("got %v, want %q", got, empty)
 	}
 

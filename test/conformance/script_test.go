@@ -29,6 +29,8 @@ import (
 //	          form a JSON array.
 //	count n   the member _count of every record; - if it has none
 //	values    records with these values, a line each in the order of the keys
+
+// scene is one step of a script.
 type scene struct {
 	line   int // of the request
 	remark string
@@ -45,7 +47,7 @@ func play(t *testing.T, client *fast.Client, path string) {
 		problem := ""
 		if strings.HasPrefix(s.want[0], "keys") {
 			problem = s.compareRecords(got)
-		} else if !matches(slices.Clone(got), s.want) {
+		} else if !matches(got, s.want) {
 			problem = "the frames differ"
 		}
 		if problem != "" {
@@ -190,22 +192,4 @@ func printed(text []byte) []byte {
 		return text
 	}
 	return jsvalue.AppendPrinted(nil, v)
-}
-
-// arguments returns the text of a JSON array.
-func arguments(t *testing.T, args ...any) json.RawMessage {
-	t.Helper()
-	text, err := json.Marshal(args)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
-// want checks the whole answer to a request.
-func want(t *testing.T, client *fast.Client, rpc string, args json.RawMessage, frames ...string) {
-	t.Helper()
-	if got := call(t, client, rpc, args); !matches(slices.Clone(got), frames) {
-		t.Errorf("%s %.400s\n got  %.1500s\n want %.1500s", rpc, args, strings.Join(got, "\n      "), strings.Join(frames, "\n      "))
-	}
 }
