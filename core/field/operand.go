@@ -78,8 +78,8 @@ func (o Operand) Equal(v jsvalue.Value) bool {
 }
 
 // Compare orders v and o: the result is negative if v comes first, 0, or positive; ok is false if they have no order. Numbers
-// and booleans are ordered as JavaScript orders v and a number, strings as it orders v and a string; addresses and networks
-// as PostgreSQL orders them. For an array type v is an element.
+// and booleans are ordered as JavaScript orders v and a number; strings, addresses and networks as PostgreSQL orders them, a
+// value that is no string as JavaScript orders it and a string. For an array type v is an element.
 func (o Operand) Compare(v jsvalue.Value) (order int, ok bool) {
 	switch o.column.Elem() {
 	case Number, BigInt, Integer, Boolean:
@@ -93,6 +93,10 @@ func (o Operand) Compare(v jsvalue.Value) (order int, ok bool) {
 	case MAC:
 		mac, ok := macOf(v)
 		return bytes.Compare(mac[:], o.mac[:]), ok
+	}
+	if v.Kind() == jsvalue.KindString {
+		var buf [64]byte
+		return bytes.Compare(v.AppendText(buf[:0]), []byte(o.text)), true
 	}
 	return coerce.CompareText(v, o.text)
 }

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/kaizengarden/moray/core/field/coerce"
 	"github.com/kaizengarden/moray/core/jsvalue"
@@ -63,34 +64,38 @@ func (n *Present) match(object Fields) verdict {
 }
 
 func (n *Equal) match(object Fields) verdict {
-	return test(object.Get(n.Attribute), n.Operand, func(v jsvalue.Value) bool {
+	return test(object.Get(n.Attribute), n.Operand, func(v jsvalue.Value) verdict {
 		if n.Operand != nil {
-			return n.Operand.Equal(v)
+			return verdictOf(n.Operand.Equal(v))
 		}
 		var buf [64]byte
-		return v.Kind() == jsvalue.KindString && string(v.AppendText(buf[:0])) == n.Value
+		return verdictOf(v.Kind() == jsvalue.KindString && string(v.AppendText(buf[:0])) == n.Value)
 	})
 }
 
 func (n *GE) match(object Fields) verdict {
-	return test(object.Get(n.Attribute), n.Operand, func(v jsvalue.Value) bool {
+	return test(object.Get(n.Attribute), n.Operand, func(v jsvalue.Value) verdict {
 		order, ok := compare(v, n.Operand, n.Value)
-		return ok && order >= 0
+		return verdictOf(ok && order >= 0)
 	})
 }
 
 func (n *LE) match(object Fields) verdict {
-	return test(object.Get(n.Attribute), n.Operand, func(v jsvalue.Value) bool {
+	return test(object.Get(n.Attribute), n.Operand, func(v jsvalue.Value) verdict {
 		order, ok := compare(v, n.Operand, n.Value)
-		return ok && order <= 0
+		return verdictOf(ok && order <= 0)
 	})
 }
 
+// compare orders v and the operand of a leaf. JavaScript takes null for 0; in a column there is NULL then, which has no order.
 func compare(v jsvalue.Value, operand Operand, text string) (order int, ok bool) {
-	if operand != nil {
-		return operand.Compare(v)
+	switch {
+	case operand == nil:
+		return coerce.CompareText(v, text)
+	case v.IsNull():
+		return 0, false
 	}
-	return coerce.CompareText(v, text)
+	return operand.Compare(v)
 }
 
 // match leaves it undecided: core/query has refused the filter before.
@@ -101,43 +106,82 @@ func (n *Substring) match(object Fields) verdict {
 	if v.IsNull() {
 		v = nil // unlike null among the elements of an array, it has no string form here
 	}
-	return test(v, n.Column, func(v jsvalue.Value) bool {
-		return v != nil && n.Pattern.fits(stringOf(v))
+	return test(v, n.Column, func(v jsvalue.Value) verdict {
+		if v == nil {
+			return no
+		}
+		return fits(&n.Pattern, stringOf(v), n.Column)
 	})
 }
 
+// fits reports whether the pattern fits text. The gaps of LIKE, unlike those of a pattern, reach over line breaks.
+func fits(p *Pattern, text string, column Column) verdict {
+	if column != nil && lineEnd(text) < len(text) {
+		return undecided
+	}
+	return verdictOf(p.fits(text))
+}
+
 func (n *Ext) match(object Fields) verdict {
+	passes := n.fits
 	switch n.Canonical() {
 	case CaseIgnoreMatch:
-		return test(object.Get(n.Attribute), n.Column, func(v jsvalue.Value) bool {
-			//lint:ignore SA6005 PostgreSQL compares lower() of both sides, and folding equals more than that
-			return v.Kind() == jsvalue.KindString && strings.ToLower(v.Text()) == strings.ToLower(n.Value)
-		})
+		passes = n.equals
 	case CaseIgnoreSubstrings:
-		return test(object.Get(n.Attribute), n.Column, func(v jsvalue.Value) bool {
-			return v.Kind() == jsvalue.KindString && n.Pattern != nil && n.Pattern.fits(strings.ToLower(v.Text()))
-		})
+	default:
+		return undecided // PostgreSQL's own, or refused by core/query
 	}
-	return undecided // PostgreSQL's own, or refused by core/query
+	return test(object.Get(n.Attribute), n.Column, func(v jsvalue.Value) verdict {
+		if v.Kind() != jsvalue.KindString {
+			return no
+		}
+		text := v.Text()
+		if n.Column != nil && !(isASCII(text) && isASCII(n.Value)) {
+			return undecided // which letters beyond ASCII are the same is a matter of the database's locale
+		}
+		return passes(text)
+	})
+}
+
+func (n *Ext) equals(text string) verdict {
+	//lint:ignore SA6005 PostgreSQL compares lower() of both sides, and folding equals more than that
+	return verdictOf(strings.ToLower(text) == strings.ToLower(n.Value))
+}
+
+func (n *Ext) fits(text string) verdict {
+	if n.Pattern == nil {
+		return no
+	}
+	return fits(n.Pattern, strings.ToLower(text), n.Column)
 }
 
 // test asks passes about v, or about the elements of v if it is an array; one of them suffices.
-func test(v jsvalue.Value, column Column, passes func(jsvalue.Value) bool) verdict {
+func test(v jsvalue.Value, column Column, passes func(jsvalue.Value) verdict) verdict {
 	if column != nil && column.Opaque() {
 		return undecided
 	}
 	if v.Kind() != jsvalue.KindArray {
-		return verdictOf(passes(v))
+		return passes(v)
+	}
+	greatest := no
+	if column != nil && !column.Array() {
+		greatest = undecided // the column is made of the whole array
 	}
 	for e := range v.Elements() {
-		if passes(e) {
-			return yes
+		if greatest = max(greatest, passes(e)); greatest == yes {
+			break
 		}
 	}
-	if column != nil && !column.Array() {
-		return undecided // the column is made of the whole array
+	return greatest
+}
+
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return false
+		}
 	}
-	return no
+	return true
 }
 
 func stringOf(v jsvalue.Value) string {

@@ -97,7 +97,7 @@ func (c *compiler) restrict(n filter.Node) error {
 func (c *compiler) restrictExt(n *filter.Ext) error {
 	switch n.Canonical() {
 	case filter.CaseIgnoreMatch, filter.CaseIgnoreSubstrings:
-		if n.Attribute == "" {
+		if n.Attribute == "" || n.Canonical() == filter.CaseIgnoreSubstrings && n.Pattern == nil {
 			return invalid(n)
 		}
 		return nil
@@ -294,9 +294,6 @@ func (c *compiler) ext(n *filter.Ext, t field.Type, column string) (string, erro
 		}
 		return column + ` ILIKE ` + p + ` AND ` + column + ` IS NOT NULL`, nil
 	case filter.CaseIgnoreSubstrings:
-		if n.Pattern == nil {
-			return "", invalid(n)
-		}
 		return c.substring(n, *n.Pattern, `ILIKE`, t, column, func() { n.Column = t })
 	}
 	operandType, operator, ok := t.Relation(rule)
