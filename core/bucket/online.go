@@ -137,15 +137,16 @@ func (u *update) fillOnline(ctx context.Context, session Session, c Column) erro
 	for range sweeps {
 		filled := 0
 		for last, more := "", true; more; {
-			err := session.InTx(ctx, func(tx Tx) error {
-				next, n, err := u.fillPage(ctx, tx, c, last)
-				last, more = next, n == fillPage
-				filled += n
+			next, n := "", 0
+			err := session.InTx(ctx, func(tx Tx) (err error) { // which may run it more than once
+				next, n, err = u.fillPage(ctx, tx, c, last)
 				return err
 			})
 			if err != nil {
 				return err
 			}
+			last, more = next, n == fillPage
+			filled += n
 		}
 		if filled < fillPage {
 			break

@@ -204,7 +204,7 @@ func TestUpdateOnlineDuplicates(t *testing.T) {
 func TestUpdateOnlineInterrupted(t *testing.T) {
 	t.Parallel()
 	for _, at := range []string{
-		"ADD COLUMN \"more\"", "UPDATE \"b\" SET \"_moray_n\"", "CREATE INDEX CONCURRENTLY \"b_more_idx\"",
+		"ADD COLUMN \"more\"", "UPDATE \"b\" _t SET \"_moray_n\"", "CREATE INDEX CONCURRENTLY \"b_more_idx\"",
 		"CREATE UNIQUE INDEX CONCURRENTLY", "LOCK TABLE", "UPDATE buckets_config", "RENAME TO", "DELETE FROM _moray.unfinished",
 	} {
 		for _, when := range []pgtest.Action{pgtest.Cut, pgtest.PassAndCut} {

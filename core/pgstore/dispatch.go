@@ -258,6 +258,9 @@ func (p *pool) contain(c *conn, batch *[]*waiter) {
 // lockTimedOut reports whether a statement waited in vain for a lock.
 func lockTimedOut(err error) bool { return sqlState(err) == "55P03" }
 
+// deadlocked reports whether a statement fell victim to a deadlock. Its transaction is rolled back.
+func deadlocked(err error) bool { return sqlState(err) == "40P01" }
+
 func sqlState(err error) string {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {

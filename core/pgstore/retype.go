@@ -54,10 +54,13 @@ func (t *tx) Fill(ctx context.Context, table string, s bucket.Shadow, rows []buc
 		text := string(rows[i].Text)
 		texts = append(texts, &text)
 	}
+	// The rows are locked in the order of their keys, as groups of puts lock them.
 	_, err := t.Do(ctx, &query.Statement{
-		SQL: `UPDATE ` + query.Quote(table) + ` SET ` + query.Quote(s.Ident()) + ` = _filled.text::` + s.Type.Column() + `, ` +
-			query.Quote(s.MarkIdent()) + ` = _filled.mark FROM unnest($1::text[], $2::text[], $3::text[]) _filled (key, mark, text)` +
-			` WHERE _key = _filled.key AND ` + mark + ` = _filled.mark`,
+		SQL: `WITH _locked AS MATERIALIZED (SELECT _key, _filled.text, _filled.mark FROM ` + query.Quote(table) +
+			` JOIN unnest($1::text[], $2::text[], $3::text[]) _filled (key, mark, text) ON _key = _filled.key AND ` + mark + ` = _filled.mark` +
+			` ORDER BY _key FOR UPDATE OF ` + query.Quote(table) + `)` +
+			` UPDATE ` + query.Quote(table) + ` _t SET ` + query.Quote(s.Ident()) + ` = _locked.text::` + s.Type.Column() + `, ` +
+			query.Quote(s.MarkIdent()) + ` = _locked.mark FROM _locked WHERE _t._key = _locked._key`,
 		Args: [][]byte{nullableArray(keys), nullableArray(marks), nullableArray(texts)},
 	}, nil)
 	return err

@@ -32,11 +32,12 @@ func (s *Store) InBucketTx(ctx context.Context, fn func(bucket.Tx) error) error 
 	})
 }
 
-// retryLocks runs fn again as long as it fails because a lock was not to be had in time.
+// retryLocks runs fn again as long as it fails because a lock was not to be had in time, or only by the end of another's
+// transaction that waits for us.
 func retryLocks(ctx context.Context, fn func() error) error {
 	for try := 1; ; try++ {
 		err := fn()
-		if !lockTimedOut(err) || try == maxLockTries {
+		if !lockTimedOut(err) && !deadlocked(err) || try == maxLockTries {
 			return err
 		}
 		if !sleep(ctx, ddlPause) {

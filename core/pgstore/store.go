@@ -112,7 +112,7 @@ func (s *Store) Do(ctx context.Context, st *query.Statement, row func(object.Row
 			delivered = true
 			return row(r)
 		})
-		again := sqlState(err) == "40P01" && !delivered || // deadlock_detected
+		again := deadlocked(err) && !delivered ||
 			st.Sharing != query.Write && !delivered && connectionLost(err)
 		if !again {
 			break
