@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -27,8 +26,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(stderr, "moray: %v\n", err)
-		return 1
+		return report(err, stderr)
 	}
 	return 0
 }
@@ -57,6 +55,6 @@ It speaks the node-fast protocol: clients of Joyent's Moray work with it as they
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(serveCommand(), devCommand(), initCommand())
+	root.AddCommand(serveCommand(), devCommand(), initCommand(), bucketsCommand())
 	return root
 }

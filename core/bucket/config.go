@@ -74,7 +74,7 @@ func ParseConfig(ctx context.Context, t Triggers, name string, config jsvalue.Va
 		return nil, err
 	}
 	for _, column := range columns {
-		if err := checkIndexName(column.Name); err != nil {
+		if err := CheckIndexName(column.Name); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +102,7 @@ func (c *Config) checkTriggers(ctx context.Context, t Triggers, name string, pos
 	if f := (*fault.Error)(nil); errors.As(err, &f) && f.Name == fault.NotFunction && f.Message == NotCompiled {
 		return err
 	}
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return err
 	}
 	c.Post, c.Pre = texts(posts), texts(pres)

@@ -38,14 +38,16 @@ func checkReserved(name string) error {
 	return nil
 }
 
-func checkName(name string) error {
+// CheckName returns the fault for a name that no bucket can have: InvalidBucketName.
+func CheckName(name string) error {
 	if !bucketName.MatchString(name) {
 		return fault.New(fault.InvalidBucketName, "%s is not a valid bucket name", name)
 	}
 	return checkReserved(name)
 }
 
-func checkIndexName(name string) error {
+// CheckIndexName returns the fault for a name that no index can have: InvalidBucketConfig.
+func CheckIndexName(name string) error {
 	lower := strings.ToLower(name)
 	switch {
 	case !indexName.MatchString(name):
@@ -101,3 +103,9 @@ func (n *Namer) Index(column string) string { return n.Name("_" + column + "_idx
 
 // LockTable returns the name of the table that numbers the puts of an ordered bucket.
 func LockTable(name string) string { return newTable(name, &Config{}).LockTable }
+
+// Relations returns the names of the relations beside its table that every bucket has or may get.
+func Relations(bucket string) []string {
+	t := newTable(bucket, &Config{})
+	return []string{t.Sequence, t.LockTable}
+}

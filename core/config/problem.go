@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"github.com/kaizengarden/moray/core/spelling"
 )
 
 // problems returns what the schema finds wrong, in the words of the original's validator: config<path> <problem>. What a
@@ -99,7 +101,7 @@ func describe(s *jsonschema.Schema, keyword string, value any) []string {
 	case "additionalProperties":
 		for _, name := range slices.Sorted(maps.Keys(o)) {
 			if s.Properties[name] == nil {
-				say("should NOT have additional properties (%s)", unknown(name, maps.Keys(s.Properties)))
+				say("should NOT have additional properties (%s)", spelling.Unknown(name, maps.Keys(s.Properties)))
 			}
 		}
 	case "minimum":

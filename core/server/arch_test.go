@@ -29,10 +29,11 @@ var edges = []struct {
 	{"core/field/coerce", "core/jsvalue"},
 	{"core/field", "core/field/coerce core/jsvalue"},
 	{"core/filter", "core/field/coerce core/jsvalue"},
+	{"core/spelling", ""},
 	{"schemas", ""},
 
 	{"core/bunyan", "core/jsvalue"},
-	{"core/config", "schemas"},
+	{"core/config", "core/spelling schemas"},
 	{"core/fast", "core/jsvalue"},
 	{"core/localpg", ""},
 	{"core/monitor", "core/jsvalue"},
@@ -41,20 +42,22 @@ var edges = []struct {
 	{"core/query", "core/bucket core/fault core/field core/filter core/jsvalue"},
 	{"core/object", "core/bucket core/fault core/field core/filter core/jsvalue core/query"},
 	{"core/pgstore", "core/bucket core/fault core/field core/jsvalue core/object core/query"},
+	{"core/reconcile", "core/bucket core/fault core/jsvalue core/spelling schemas"},
 	{"core/rpc", "core/bucket core/fast core/fault core/jsvalue core/object core/query core/shape"},
 	{"core/server", "core/bucket core/config core/fast core/monitor core/object core/pgstore core/rpc"},
 
 	{"core/client", "core/fast core/jsvalue"},
 	{"hooks/internal/wire", ""},
-	{"cmd/moray", "core/bunyan core/config core/jsvalue core/localpg core/pgstore core/server"},
+	{"cmd/moray", "core/bunyan core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server schemas"},
 }
 
 // owners say where a library stays.
 var owners = map[string][]string{
 	"github.com/jackc/pgx/v5":                  {"core/pgstore", "core/pgstore/pgtest"},
 	"github.com/prometheus/client_golang":      {"core/monitor", "core/pgstore", "core/rpc"},
-	"github.com/santhosh-tekuri/jsonschema/v5": {"core/bucket", "core/config"},
+	"github.com/santhosh-tekuri/jsonschema/v5": {"core/bucket", "core/config", "core/reconcile"},
 	"github.com/spf13/cobra":                   {"cmd/moray"},
+	"go.yaml.in/yaml/v3":                       {"core/reconcile"},
 	"go.uber.org/goleak":                       {"core/pgstore/pgtest"},
 	"github.com/prometheus/common":             {"core/monitor"},
 	"golang.org/x/sync":                        {"core/monitor"},

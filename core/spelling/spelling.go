@@ -1,4 +1,5 @@
-package config
+// Package spelling finds the word that was probably meant by one that nobody knows.
+package spelling
 
 import (
 	"fmt"
@@ -7,19 +8,24 @@ import (
 	"strings"
 )
 
-// unknown quotes name, with the known name that was probably meant.
-func unknown(name string, known iter.Seq[string]) string {
+// Nearest returns the known word that word is probably meant to be, or "" if none is near.
+func Nearest(word string, known iter.Seq[string]) string {
 	best, distance := "", 3 // more than two slips of the finger make another word
 	for _, candidate := range slices.Sorted(known) {
-		d := slips(strings.ToLower(name), strings.ToLower(candidate))
+		d := slips(strings.ToLower(word), strings.ToLower(candidate))
 		if d < distance && 2*d < len(candidate) {
 			best, distance = candidate, d
 		}
 	}
-	if best == "" {
-		return fmt.Sprintf("'%s'", name)
+	return best
+}
+
+// Unknown quotes word, with the known word that was probably meant.
+func Unknown(word string, known iter.Seq[string]) string {
+	if best := Nearest(word, known); best != "" {
+		return fmt.Sprintf("'%s', did you mean '%s'?", word, best)
 	}
-	return fmt.Sprintf("'%s', did you mean '%s'?", name, best)
+	return fmt.Sprintf("'%s'", word)
 }
 
 // slips returns how many bytes have to be inserted, removed or replaced to make b from a (the Levenshtein distance).
