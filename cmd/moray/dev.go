@@ -58,6 +58,7 @@ if they are missing.`,
 }
 
 func (d *dev) run(ctx context.Context) error {
+	spareGC()
 	log := slog.New(bunyan.NewText(d.stderr, bunyan.Options{Name: "moray", Level: bunyan.More(slog.LevelWarn, d.verbose)}))
 	if err := portsFree(ctx, d.port, d.monitorPort); err != nil {
 		return err

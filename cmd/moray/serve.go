@@ -61,6 +61,7 @@ then end the server; a second one ends it at once. The word "serve" may be left 
 }
 
 func serve(ctx context.Context, file string, overrides []config.Override, stderr io.Writer) error {
+	spareGC()
 	c, warnings, err := config.Load(file, overrides...)
 	if err != nil {
 		return err

@@ -28,8 +28,10 @@ type conn struct {
 	remote   string
 	log      *slog.Logger
 	work     context.Context // of the handlers
+	workers  *workers
 	accepted time.Time
 	gone     chan struct{} // * closed by endInput
+	method   string        // of the last request; belongs to the reader
 
 	pending  map[uint32]*Request // *
 	inFlight int                 // * pending requests that do not stand
@@ -200,7 +202,7 @@ func (c *conn) accept(r *Request, m *Message) (accepted bool, err error) {
 	c.held += len(r.payload)
 	c.stats.RequestsStarted++
 	c.tasks.Add(1)
-	go r.serve()
+	c.workers.serve(r)
 	return true, nil
 }
 

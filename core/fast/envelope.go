@@ -9,19 +9,21 @@ type Envelope struct {
 	All  jsvalue.Value // the whole object
 	Meta jsvalue.Value // member m, nil if there is none; of any kind
 	D    jsvalue.Value // member d: an array, or in an ERROR message an object with name and message
+	// Printed says that all of it stands as JSON.stringify prints it.
+	Printed bool
 }
 
 // Envelope checks the payload and takes it apart. The error is a *[ProtocolError].
 func (m *Message) Envelope() (Envelope, error) {
-	all, err := jsvalue.Parse(m.Payload)
+	all, printed, err := jsvalue.ParsePrinted(m.Payload)
 	if err != nil {
 		return Envelope{}, broken(InvalidJSON, "invalid JSON in \"data\": %v", err)
 	}
-	e := Envelope{All: all}
+	e := Envelope{All: all, Printed: printed}
 	switch all.Kind() {
 	case jsvalue.KindObject:
-		for name, v := range all.Members() {
-			switch name { // of members with one name the last counts
+		for name, v := range all.RawMembers() {
+			switch string(name) { // of members with one name the last counts
 			case "m":
 				e.Meta = v
 			case "d":

@@ -18,6 +18,8 @@ type Request struct {
 	// Args are the arguments: any JSON values, null among them. Of more than [MaxArgs] the rest is cut off, which leaves
 	// more than any method takes.
 	Args []jsvalue.Value
+	// Printed says that the arguments stand as JSON.stringify prints them, which is how stock clients write.
+	Printed bool
 
 	conn     *conn
 	payload  []byte
@@ -67,7 +69,7 @@ const maxPooledPayload = 16 << 10
 
 // fill makes r the request in message m, whose payload becomes r's.
 func (r *Request) fill(c *conn, m *Message, e Envelope) {
-	r.ID, r.Version, r.Method = m.ID, m.Version, e.Method()
+	r.ID, r.Version, r.Method, r.Printed = m.ID, m.Version, c.methodOf(&e), e.Printed
 	r.conn, r.envelope, r.started = c, e, time.Now()
 	for v := range e.D.Elements() {
 		if len(r.Args) == MaxArgs {
@@ -75,6 +77,22 @@ func (r *Request) fill(c *conn, m *Message, e Envelope) {
 		}
 		r.Args = append(r.Args, v)
 	}
+}
+
+// methodOf returns the name of the method, like [Envelope.Method]. Clients tend to ask for the same again: then no copy is made.
+func (c *conn) methodOf(e *Envelope) string {
+	name := member(e.Meta, "name")
+	if name.Kind() != jsvalue.KindString {
+		return ""
+	}
+	if body := name[1 : len(name)-1]; string(body) != c.method {
+		text := name.Text()
+		if len(text) != len(body) { // it has escapes
+			return text
+		}
+		c.method = text
+	}
+	return c.method
 }
 
 // release gives the memory of r to later requests.

@@ -74,8 +74,11 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	defer cut()
 
 	var conns sync.WaitGroup
+	staff := new(workers)
+	defer staff.end() // after the connections, which wait for their requests
 	err := s.accept(ctx, ln, log, func(nc net.Conn) {
 		c := s.open(nc, limits, log, work)
+		c.workers = staff
 		conns.Go(func() {
 			defer s.forget(c)
 			c.run()

@@ -121,12 +121,26 @@ func (v Value) Elements() iter.Seq[Value] {
 // Members returns the members of v, an object, as they stand in the text: a name that occurs twice is returned twice.
 func (v Value) Members() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
+		for name, member := range v.RawMembers() {
+			if !yield(string(name), member) {
+				return
+			}
+		}
+	}
+}
+
+// RawMembers is [Value.Members] without copies: a name shares memory with v where it has no escapes.
+func (v Value) RawMembers() iter.Seq2[[]byte, Value] {
+	return func(yield func([]byte, Value) bool) {
 		for i := skipBlanks(v, 1); v[i] != '}'; {
-			end := skipValue(v, i)
-			name := v[i:end]
+			end := skipString(v, i)
+			name := v[i+1 : end-1]
+			if escape := indexEscape(name); escape >= 0 {
+				name = appendUnescaped(nil, name, escape)
+			}
 			i = skipBlanks(v, skipBlanks(v, end)+1)
 			end = skipValue(v, i)
-			if !yield(name.Text(), v[i:end:end]) {
+			if !yield(name, v[i:end:end]) {
 				return
 			}
 			if i = skipBlanks(v, end); v[i] == ',' {
@@ -139,8 +153,8 @@ func (v Value) Members() iter.Seq2[string, Value] {
 // Member returns the member of v, an object, with the given name, or nil. Of several the last one counts.
 func (v Value) Member(name string) Value {
 	var found Value
-	for n, m := range v.Members() {
-		if n == name {
+	for n, m := range v.RawMembers() {
+		if string(n) == name {
 			found = m
 		}
 	}

@@ -18,28 +18,46 @@ var ErrNotObject = errors.New("not a JSON object")
 // ParseObject parses text, one JSON object. Text that is already as JSON.stringify would print it is kept and shared with
 // the Object; other text is printed anew. The error is a *[SyntaxError] or [ErrNotObject].
 func ParseObject(text []byte) (*Object, error) {
-	var names [24]span
-	s := scanner{text: text, names: names[:0], collect: true, members: make([]member, 0, 20)}
-	v, err := s.parse()
-	switch {
-	case err != nil:
+	o := &Object{members: make([]member, 0, 20)}
+	if err := o.Parse(text); err != nil {
 		return nil, err
-	case v.Kind() != KindObject:
-		return nil, ErrNotObject
-	case s.foreign:
-		return index(AppendPrinted(make([]byte, 0, len(v)), v)), nil
 	}
-	o := &Object{text: text, members: s.members}
-	if len(v) != len(text) { // blanks around it
-		o = index(v)
-	}
-	o.findPlain()
 	return o, nil
 }
 
-// index makes an Object of a text that is known to be printed as JSON.stringify prints.
-func index(text []byte) *Object {
-	o := &Object{text: text}
+// Parse is [ParseObject] into an Object that exists, whose memory is used again. After an error o is not usable.
+func (o *Object) Parse(text []byte) error {
+	o.members = o.members[:0]
+	s := scanners.Get().(*scanner)
+	defer s.release()
+	s.text, s.collect = text, o
+	v, err := s.parse()
+	switch {
+	case err != nil:
+		return err
+	case v.Kind() != KindObject:
+		return ErrNotObject
+	case s.foreign:
+		o.index(AppendPrinted(make([]byte, 0, len(v)), v))
+	case len(v) != len(text): // blanks around it
+		o.index(v)
+	default:
+		o.text = text
+		o.findPlain()
+	}
+	return nil
+}
+
+// IndexObject makes an Object of v, an object that is known to stand as JSON.stringify prints it.
+func IndexObject(v Value) *Object {
+	o := &Object{members: make([]member, 0, 20)}
+	o.index(v)
+	return o
+}
+
+// index is [IndexObject] into an Object that exists.
+func (o *Object) index(text []byte) {
+	o.text, o.members = text, o.members[:0]
 	for i := 1; text[i] != '}'; {
 		name := span{i + 1, skipString(text, i) - 1}
 		value := span{name.end + 2, skipValue(text, name.end+2)}
@@ -49,7 +67,6 @@ func index(text []byte) *Object {
 		}
 	}
 	o.findPlain()
-	return o
 }
 
 func (o *Object) findPlain() {

@@ -1,9 +1,11 @@
 package jsvalue
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -22,16 +24,16 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Wha
 // Parse checks that text is one JSON value in UTF-8 and returns it without the blanks around it. The error is a
 // *[SyntaxError].
 func Parse(text []byte) (Value, error) {
-	var names [24]span
-	s := scanner{text: text, names: names[:0]}
-	return s.parse()
+	v, _, err := ParsePrinted(text)
+	return v, err
 }
 
 // ParsePrinted is Parse, and reports besides whether the value already stands as JSON.stringify would print it: then the
 // text can be kept, otherwise [AppendPrinted] makes it so.
 func ParsePrinted(text []byte) (v Value, printed bool, err error) {
-	var names [24]span
-	s := scanner{text: text, names: names[:0]}
+	s := scanners.Get().(*scanner)
+	defer s.release()
+	s.text = text
 	v, err = s.parse()
 	return v, !s.foreign, err
 }
@@ -41,10 +43,21 @@ type scanner struct {
 	text    []byte
 	foreign bool // something is not as JSON.stringify prints it
 	depth   int
-	names   []span // of the objects that are open, innermost last
-	members []member
-	collect bool // fill members with those of the outermost object
+	names   []span  // of the objects that are open, innermost last
+	collect *Object // gets the members of the outermost object; may be nil
 	err     *SyntaxError
+}
+
+var scanners = sync.Pool{New: func() any { return &scanner{names: make([]span, 0, 24)} }}
+
+// maxPooledNames bounds the memory that a scanner keeps for the next text.
+const maxPooledNames = 1000
+
+func (s *scanner) release() {
+	if cap(s.names) <= maxPooledNames {
+		*s = scanner{names: s.names[:0]}
+		scanners.Put(s)
+	}
 }
 
 // span is a piece of the text.
@@ -108,6 +121,10 @@ func (s *scanner) blanks(i int) int {
 	if i < len(s.text) && s.text[i] > ' ' {
 		return i
 	}
+	return s.skipBlanks(i)
+}
+
+func (s *scanner) skipBlanks(i int) int {
 	end := skipBlanks(s.text, i)
 	if end > i {
 		s.foreign = true
@@ -180,8 +197,8 @@ func (s *scanner) object(i int) int {
 		if i = s.value(start); i < 0 {
 			return -1
 		}
-		if s.collect && s.depth == 1 {
-			s.members = append(s.members, member{name: name, value: span{start, i}})
+		if s.collect != nil && s.depth == 1 {
+			s.collect.members = append(s.collect.members, member{name: name, value: span{start, i}})
 		}
 		i = s.blanks(i)
 		if i >= len(s.text) {
@@ -230,17 +247,19 @@ func (s *scanner) distinct(names []span) bool {
 		}
 		return len(seen) == len(names)
 	}
-	var slots [256]uint8 // open addressing: position in names, from 1
+	var seen [4]uint64 // hashes: only names that share one have to be compared
 	for i, n := range names {
 		name := s.text[n.start:n.end]
 		h := hashName(name)
-		for ; slots[h] != 0; h++ {
-			other := names[slots[h]-1]
-			if string(name) == string(s.text[other.start:other.end]) {
-				return false
+		word, bit := &seen[h>>6], uint64(1)<<(h&63)
+		if *word&bit != 0 {
+			for _, other := range names[:i] {
+				if string(name) == string(s.text[other.start:other.end]) {
+					return false
+				}
 			}
 		}
-		slots[h] = uint8(i + 1)
+		*word |= bit
 	}
 	return true
 }
@@ -345,6 +364,9 @@ func (s *scanner) escape(i int) int {
 	return s.fail(i, "bad escape in a string")
 }
 
+// maxExact is 2^53, up to which a double holds every integer.
+const maxExact = "9007199254740992"
+
 // number returns the end of the number at i.
 func (s *scanner) number(i int) int {
 	start, text := i, s.text
@@ -358,8 +380,8 @@ func (s *scanner) number(i int) int {
 	if i-whole > 1 && text[whole] == '0' {
 		return s.fail(whole, "leading zero in a number")
 	}
-	// Short integers print as they stand, but for -0.
-	simple := i-whole <= 15 && (start == whole || text[whole] != '0')
+	// Integers that a double holds exactly print as they stand, but for -0.
+	simple := (i-whole <= 15 || i-whole == 16 && string(text[whole:i]) <= maxExact) && (start == whole || text[whole] != '0')
 	if i < len(text) && text[i] == '.' {
 		from := i + 1
 		if i = skipDigits(text, from); i == from {
@@ -431,13 +453,16 @@ func delimiter(c byte) bool {
 	return false
 }
 
+// skipString returns the end of the valid string that starts at i.
 func skipString(text []byte, i int) int {
-	for i++; ; i++ {
-		switch text[i] {
-		case '"':
-			return i + 1
-		case '\\':
-			i++
+	for i++; ; {
+		i += bytes.IndexByte(text[i:], '"') + 1
+		slash := i - 2
+		for text[slash] == '\\' {
+			slash--
+		}
+		if (i-slash)%2 == 0 { // an even number of backslashes: the quote is not escaped
+			return i
 		}
 	}
 }

@@ -130,6 +130,14 @@ func Sanitize(text []byte) []byte {
 	return out
 }
 
+// SanitizeString is [Sanitize] for a string.
+func SanitizeString(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	return string(Sanitize([]byte(text)))
+}
+
 // isSurrogate reports whether the three bytes at i are a surrogate in WTF-8.
 func isSurrogate(text []byte, i int) bool {
 	return text[i] == 0xED && i+2 < len(text) && text[i+1] >= 0xA0

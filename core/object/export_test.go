@@ -7,9 +7,9 @@ import (
 
 // Match reports whether memory accepts a row of a find, as [Service.Find] does.
 func Match(b *bucket.Bucket, n filter.Node, row Row) (bool, error) {
-	m, err := merge(b, row)
-	if err != nil {
+	f := &found{row: row}
+	if err := f.read(b, row); err != nil {
 		return false, err
 	}
-	return n.Match(newFound(m, row, nil)), nil
+	return n.Match(f), nil
 }

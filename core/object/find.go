@@ -55,7 +55,7 @@ func (s *Service) Find(ctx context.Context, f *Find, row func(record jsvalue.Val
 		if f.OnlySQL {
 			return row(selection.AppendJSON(nil))
 		}
-		r := finding{bucket: b, filter: tree, counted: !f.NoCount, send: row}
+		r := &finding{bucket: b, filter: tree, counted: !f.NoCount, send: row}
 		return s.Store.Do(ctx, selection.Statement(), r.row)
 	})
 }
@@ -66,31 +66,29 @@ type finding struct {
 	filter  filter.Node
 	counted bool
 	send    func(jsvalue.Value) error
+	found   found // the row that is looked at
 	buf     []byte
 }
 
 // row matches one row again in memory, because the filter may name members that are not indexed, and sends its record.
 func (f *finding) row(row Row) error {
-	key := string(row[query.RowKey])
-	if err := checkID(f.bucket, key, row[query.RowID], row[query.RowIDX]); err != nil {
+	if err := checkID(f.bucket, row[query.RowKey], row[query.RowID], row[query.RowIDX]); err != nil {
 		return err
 	}
-	m, err := merge(f.bucket, row)
-	if err != nil {
+	if err := f.found.read(f.bucket, row); err != nil {
 		return conversionFailed(err)
 	}
-	var count []byte
+	f.found.row = row
 	if f.counted {
-		count = row[len(row)-1]
+		f.found.count = row[len(row)-1]
 	}
-	object := newFound(m, row, count)
-	if !f.filter.Match(object) {
+	if !f.filter.Match(&f.found) {
 		return nil
 	}
-	f.buf = object.appendValue(appendHead(f.buf[:0], f.bucket, row))
+	f.buf = f.found.appendValue(appendHead(f.buf[:0], f.bucket, row))
 	f.buf = appendTail(f.buf, row)
 	if f.counted {
-		f.buf = append(append(f.buf, `,"_count":`...), count...)
+		f.buf = append(append(f.buf, `,"_count":`...), f.found.count...)
 	}
 	f.buf = append(f.buf, '}')
 	return f.send(f.buf)

@@ -21,32 +21,41 @@ type Get struct {
 // Get returns the record of an object. The faults are BucketNotFound, ObjectNotFound, and Internal for a row that cannot be a
 // record.
 func (s *Service) Get(ctx context.Context, g *Get) (jsvalue.Value, error) {
-	var record jsvalue.Value
-	loaded := g.Loaded
-	err := s.withDefinition(ctx, g.Bucket, g.Fresh, func(b *bucket.Bucket) error {
-		if loaded != nil {
-			if err := loaded(); err != nil {
-				return err
-			}
-			loaded = nil
+	b, err := s.Buckets.Get(ctx, s.Store, g.Bucket, g.Fresh)
+	if err != nil {
+		return nil, err
+	}
+	if g.Loaded != nil {
+		if err := g.Loaded(); err != nil {
+			return nil, err
 		}
-		record = nil
-		var failed error
-		err := s.Store.Do(ctx, query.For(b).Get(g.Key), func(r Row) error {
-			record, failed = appendRecord(nil, b, r)
-			return nil
-		})
-		switch {
-		case err != nil:
-			return err
-		case failed != nil:
-			return conversionFailed(failed)
-		case record == nil:
-			return notFound(b, g.Key)
+	}
+	record, err := s.get(ctx, b, g.Key)
+	if isStale(err) {
+		if b, err = s.Buckets.Get(ctx, s.Store, g.Bucket, true); err != nil {
+			return nil, err
 		}
+		record, err = s.get(ctx, b, g.Key)
+	}
+	return record, err
+}
+
+// get reads an object by the definition b. The error is ErrStale if b does not fit the table.
+func (s *Service) get(ctx context.Context, b *bucket.Bucket, key string) (record jsvalue.Value, err error) {
+	var failed error
+	err = s.Store.Do(ctx, query.For(b).Get(key), func(r Row) error {
+		record, failed = appendRecord(nil, b, r)
 		return nil
 	})
-	return record, err
+	switch {
+	case err != nil:
+		return nil, err
+	case failed != nil:
+		return nil, conversionFailed(failed)
+	case record == nil:
+		return nil, notFound(b, key)
+	}
+	return record, nil
 }
 
 // withDefinition runs an operation that only reads, once more with a fresh definition if the first one turns out not to fit

@@ -127,7 +127,7 @@ func vnode(object *jsvalue.Object) []byte {
 
 // checkID returns the fault for a row whose id a client cannot represent, or nil. id and idx are the two id columns in text
 // form, nil for NULL.
-func checkID(b *bucket.Bucket, key string, id, idx []byte) error {
+func checkID[Key string | []byte](b *bucket.Bucket, key Key, id, idx []byte) error {
 	if b.ExtendedID {
 		switch {
 		case id == nil && idx == nil:

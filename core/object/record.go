@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/field"
@@ -14,29 +15,36 @@ import (
 )
 
 // merged is the value of a stored object: its JSON text with the columns of the indexes laid over it.
+//
+// It shares memory with the row that it was read from, and uses its own again for the next row.
 type merged struct {
 	object *jsvalue.Object // nil if the text is not an object, which only other programs can have stored
 	text   jsvalue.Value   // then this is the value
 	edits  []jsvalue.Edit
 	// unreal are the columns that hold what JSON has no number for, NaN or Infinity: records show null, filters compare with it.
 	unreal []jsvalue.Edit
+
+	parsed jsvalue.Object
+	values []byte // of edits
 }
 
-// merge reads the value of a row. A column wins over the member of the same name, except that an array stays under an index
+// read reads the value of a row. A column wins over the member of the same name, except that an array stays under an index
 // that is none, and that a NULL hides nothing: such a row has not been indexed yet.
-func merge(b *bucket.Bucket, row Row) (*merged, error) {
-	object, err := jsvalue.ParseObject(row[query.RowValue])
+func (m *merged) read(b *bucket.Bucket, row Row) error {
+	m.object, m.text, m.edits, m.unreal, m.values = nil, nil, m.edits[:0], m.unreal[:0], m.values[:0]
+	err := m.parsed.Parse(row[query.RowValue])
 	if errors.Is(err, jsvalue.ErrNotObject) {
 		v, _ := jsvalue.Parse(row[query.RowValue])
 		if v.IsNull() {
-			return nil, fmt.Errorf("the value is null")
+			return fmt.Errorf("the value is null")
 		}
-		return &merged{text: jsvalue.AppendPrinted(nil, v)}, nil
+		m.text = jsvalue.AppendPrinted(nil, v)
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the value is not JSON: %w", err)
+		return fmt.Errorf("the value is not JSON: %w", err)
 	}
-	m := &merged{object: object}
+	m.object = &m.parsed
 	at := query.RowColumns - 1
 	for i := range b.Columns {
 		c := &b.Columns[i]
@@ -47,17 +55,20 @@ func merge(b *bucket.Bucket, row Row) (*merged, error) {
 		if c.Reindexing || row[at] == nil {
 			continue
 		}
-		member := object.Get(c.Name)
+		member := m.object.Get(c.Name)
 		if member.Kind() == jsvalue.KindArray && !c.Type.Array() {
 			continue
 		}
 		if c.Type == field.String && holds(member, row[at]) {
 			continue
 		}
-		value, err := c.Type.AppendJSON(nil, row[at])
+		start := len(m.values)
+		values, err := c.Type.AppendJSON(m.values, row[at])
 		if err != nil {
 			continue // the column is of another type than the index: an original server changed the definition alone
 		}
+		m.values = values
+		value := values[start:len(values):len(values)]
 		if c.Type == field.Number && jsvalue.Value(value).IsNull() {
 			m.unreal = append(m.unreal, jsvalue.Edit{Name: c.Name, Value: bytes.Clone(row[at])})
 		}
@@ -65,8 +76,11 @@ func merge(b *bucket.Bucket, row Row) (*merged, error) {
 			m.edits = append(m.edits, jsvalue.Edit{Name: c.Name, Value: value})
 		}
 	}
-	return m, nil
+	return nil
 }
+
+// mergers are for operations that read one row.
+var mergers = sync.Pool{New: func() any { return new(merged) }}
 
 // holds reports whether member is a string that stands for text: the common case, told without a copy.
 func holds(member jsvalue.Value, text []byte) bool {
@@ -90,11 +104,12 @@ func (m *merged) rewritten() (*jsvalue.Object, error) {
 
 // appendRecord appends what getObject answers for a row.
 func appendRecord(dst []byte, b *bucket.Bucket, row Row) (jsvalue.Value, error) {
-	if err := checkID(b, string(row[query.RowKey]), row[query.RowID], row[query.RowIDX]); err != nil {
+	if err := checkID(b, row[query.RowKey], row[query.RowID], row[query.RowIDX]); err != nil {
 		return nil, err
 	}
-	m, err := merge(b, row)
-	if err != nil {
+	m := mergers.Get().(*merged)
+	defer mergers.Put(m)
+	if err := m.read(b, row); err != nil {
 		return nil, err
 	}
 	if dst == nil {
@@ -144,24 +159,26 @@ var temporary = [...]string{"_id", "_txn_snap", "_etag", "_key", "_mtime", "_cou
 
 // found is a row of a find while it is matched. It implements filter.Fields.
 type found struct {
-	*merged
-	temporary [len(temporary)]jsvalue.Value
+	merged
+	row   Row
+	count []byte // nil if it was not asked for
 }
 
-func newFound(m *merged, row Row, count []byte) *found {
-	f := &found{merged: m}
-	if m.object == nil {
-		return f
+// temporary returns a temporary member by its place in [temporary].
+func (f *found) temporary(i int) jsvalue.Value {
+	switch temporary[i] {
+	case "_id":
+		return id(f.row)
+	case "_txn_snap":
+		return appendInteger(nil, f.row[query.RowTxnSnap])
+	case "_etag":
+		return jsvalue.AppendString(nil, f.row[query.RowEtag])
+	case "_key":
+		return jsvalue.AppendString(nil, f.row[query.RowKey])
+	case "_mtime":
+		return appendInteger(nil, f.row[query.RowMtime])
 	}
-	f.temporary = [...]jsvalue.Value{
-		id(row),
-		appendInteger(nil, row[query.RowTxnSnap]),
-		jsvalue.AppendString(nil, row[query.RowEtag]),
-		jsvalue.AppendString(nil, row[query.RowKey]),
-		appendInteger(nil, row[query.RowMtime]),
-		count,
-	}
-	return f
+	return f.count
 }
 
 // Get implements filter.Fields.
@@ -170,8 +187,8 @@ func (f *found) Get(attribute string) jsvalue.Value {
 		return nil
 	}
 	for i, name := range temporary {
-		if name == attribute && f.temporary[i] != nil {
-			return f.temporary[i]
+		if name == attribute && (name != "_count" || f.count != nil) {
+			return f.temporary(i)
 		}
 	}
 	if v := f.member(attribute); v != nil {
@@ -190,7 +207,7 @@ func (f *found) Get(attribute string) jsvalue.Value {
 	}
 	for i, name := range temporary {
 		if name == lower {
-			return f.temporary[i]
+			return f.temporary(i)
 		}
 	}
 	return nil

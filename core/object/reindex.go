@@ -101,8 +101,8 @@ func reindexRow(b *bucket.Bucket, statements *query.Objects, row Row) (*query.St
 	if err := checkID(b, key, row[query.RowID], row[query.RowIDX]); err != nil {
 		return nil, conversionFailed(err)
 	}
-	m, err := merge(b, row)
-	if err != nil {
+	m := new(merged)
+	if err := m.read(b, row); err != nil {
 		return nil, conversionFailed(err)
 	}
 	if m.object == nil { // not an object: it has no members to index

@@ -53,8 +53,8 @@ func (s *Service) previous(ctx context.Context, tx Tx, b *bucket.Bucket, key str
 		return nil, nil
 	}
 	_, err = tx.Do(ctx, query.For(b).Get(key), func(r Row) error {
-		m, err := merge(b, r)
-		if err != nil {
+		m := new(merged)
+		if err := m.read(b, r); err != nil {
 			return err
 		}
 		text = m.appendTo(nil)

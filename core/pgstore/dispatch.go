@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -71,9 +72,10 @@ func (p *pool) quick(ctx context.Context, client uint64, s *query.Statement, row
 	}
 }
 
-// takeQuick admits a short statement, and takes an idle connection for it if one more is worth while. The caller holds the lock.
+// takeQuick admits a short statement, and takes an idle connection for it if it is the only one: with others it shares a round
+// trip. The caller holds the lock.
 func (p *pool) takeQuick(u use) (*conn, error) {
-	if err := p.admit(u); err != nil || len(p.idle) == 0 || !p.mayQuicken() {
+	if err := p.admit(u); err != nil || len(p.idle) == 0 || p.quickNow > 1 {
 		return nil, err
 	}
 	c := p.popIdle()
@@ -91,7 +93,7 @@ func (p *pool) share(ctx context.Context, u use, s *query.Statement, row func(ob
 	p.mu.Lock()
 	p.quickNow--
 	p.mu.Unlock()
-	w.statement, w.row, w.lane = nil, nil, nil
+	w.statement, w.row = nil, nil
 	waiters.Put(w)
 	if err != nil {
 		return err
@@ -115,6 +117,7 @@ func (c *conn) outcome(err error) error {
 // or somebody waits longer for a connection of his own.
 func (p *pool) dispatch(c *conn, first *waiter) {
 	for w := first; w != nil; {
+		runtime.Gosched() // those who came with it may not have got as far as the queue
 		batch := p.collect(w)
 		if w.statement.Sharing == query.Read {
 			p.runReads(c, batch)
@@ -135,8 +138,8 @@ func (p *pool) collect(first *waiter) []*waiter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(batch) < maxGroup {
-		w := p.queue.pop(func(w *waiter) bool {
-			return w.statement != nil && w.statement.Sharing == first.statement.Sharing && size+w.statement.Size() <= maxGroupSize
+		w := p.queue.pop(short, func(w *waiter) bool {
+			return w.statement.Sharing == first.statement.Sharing && size+w.statement.Size() <= maxGroupSize
 		})
 		if w == nil {
 			break

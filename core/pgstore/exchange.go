@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"strings"
@@ -38,12 +39,45 @@ func (c *conn) queue(s *query.Statement) {
 	} else {
 		name = c.name(s.SQL)
 	}
-	c.send(&pgproto3.Bind{PreparedStatement: name, Parameters: s.Args})
-	c.send(&pgproto3.Execute{})
+	c.bind(name, s.Args)
+	c.out = append(c.out, execute...)
 }
 
+// bind appends a Bind message for the unnamed portal: parameters and results in text form. It is pgproto3's without what that
+// allocates.
+func (c *conn) bind(name string, args [][]byte) {
+	const null = 1<<32 - 1
+	start := len(c.out)
+	out := append(append(c.out, 'B', 0, 0, 0, 0, 0), name...)
+	out = binary.BigEndian.AppendUint16(append(out, 0, 0, 0), uint16(len(args)))
+	for _, a := range args {
+		if a == nil {
+			out = binary.BigEndian.AppendUint32(out, null)
+			continue
+		}
+		out = append(binary.BigEndian.AppendUint32(out, uint32(len(a))), a...)
+	}
+	c.out = append(out, 0, 0)
+	if size := len(c.out) - start - 1; size <= maxMessage && len(args) <= maxParameters {
+		binary.BigEndian.PutUint32(c.out[start+1:], uint32(size))
+		return
+	}
+	c.fail(errors.New("a message for PostgreSQL is longer than its protocol allows"))
+}
+
+const (
+	maxMessage    = 0x3fffffff - 1 // PostgreSQL's limit is 1 GiB
+	maxParameters = 1<<16 - 1
+)
+
+// The messages that are always the same.
+const (
+	execute = "E\x00\x00\x00\x09\x00\x00\x00\x00\x00" // the unnamed portal, all rows
+	synced  = "S\x00\x00\x00\x04"
+)
+
 // sync marks the end of a group of statements: outside a transaction they are committed there, all or none.
-func (c *conn) sync() { c.send(&pgproto3.Sync{}) }
+func (c *conn) sync() { c.out = append(c.out, synced...) }
 
 // receive returns the next message that belongs to an answer. It keeps track of what the server says in passing.
 func (c *conn) receive() (pgproto3.BackendMessage, error) {

@@ -89,6 +89,7 @@ func (p *pool) sweep(now time.Time) {
 			p.expire(w)
 		}
 	})
+	p.kick()
 	if p.failures > 0 && !p.failed && len(p.conns) == 0 && now.Sub(p.failingSince) >= 10*p.limits.ClaimDelay {
 		p.failed = true
 		p.events("failed-state")

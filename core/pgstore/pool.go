@@ -64,6 +64,8 @@ type pool struct {
 	finds      int            // connections claimed by finds
 	quickNow   int            // short statements under way: waiting, or sent
 	quickConns int            // connections that short statements are sent over
+	progress   time.Time      // when one of them was last taken or given back
+	turn       kind           // what is looked at first when a connection comes free
 	serial     uint64         // of the last connection
 	idleAt     time.Time      // when a connection last became idle; zero before the first time
 	closed     bool
@@ -221,6 +223,7 @@ func (p *pool) hold(c *conn, u use) {
 func (p *pool) quicken(c *conn) {
 	c.quick = true
 	p.quickConns++
+	p.progress = time.Now()
 }
 
 func (p *pool) unhold(c *conn) {
@@ -229,6 +232,7 @@ func (p *pool) unhold(c *conn) {
 	if c.quick {
 		c.quick = false
 		p.quickConns--
+		p.progress = time.Now()
 	}
 	if u.bucket != "" {
 		if p.held[u.bucket]--; p.held[u.bucket] == 0 {
@@ -271,8 +275,14 @@ func (p *pool) pass(c *conn) {
 // would carry smaller groups: each group costs PostgreSQL and us about as much as one statement.
 const quickShare = 16
 
+// stall is how long the connections that short statements are sent over may all be busy before one more is used: something
+// holds them up, such as a lock.
+const stall = 3 * time.Millisecond
+
 // mayQuicken reports whether one more connection is worth while for short statements. The caller holds the lock.
-func (p *pool) mayQuicken() bool { return p.quickConns*quickShare < p.quickNow }
+func (p *pool) mayQuicken() bool {
+	return p.quickConns*quickShare < p.quickNow || time.Since(p.progress) > stall
+}
 
 // settle gives c to whoever is next, and returns the waiter whose statement is to be run on c if that is next. The caller
 // holds the lock.
@@ -289,7 +299,7 @@ func (p *pool) settle(c *conn) *waiter {
 		p.idle = append(p.idle, c)
 		p.kick()
 		return nil
-	case w.statement != nil:
+	case w.kind() == short:
 		p.quicken(c)
 		return w
 	}
@@ -310,15 +320,15 @@ func (p *pool) discard(c *conn) {
 	p.notify()
 }
 
-// next takes the next waiter out of the queue whose wish can be fulfilled with one more connection.
+// next takes the next waiter out of the queue whose wish can be fulfilled with one more connection. Those who want a connection
+// and those with short statements take turns.
 func (p *pool) next() *waiter {
 	for {
-		w := p.queue.pop(func(w *waiter) bool {
-			if w.statement != nil {
-				return p.mayQuicken()
-			}
-			return p.mayHold(w.use)
-		})
+		p.turn = (p.turn + 1) % kinds
+		w := p.popFitting(p.turn)
+		if w == nil {
+			w = p.popFitting((p.turn + 1) % kinds)
+		}
 		if w == nil {
 			return nil
 		}
@@ -328,6 +338,18 @@ func (p *pool) next() *waiter {
 		p.expire(w)
 	}
 }
+
+func (p *pool) popFitting(k kind) *waiter {
+	if k == short {
+		if !p.mayQuicken() {
+			return nil
+		}
+		return p.queue.pop(short, always)
+	}
+	return p.queue.pop(claim, func(w *waiter) bool { return p.mayHold(w.use) })
+}
+
+func always(*waiter) bool { return true }
 
 // expire tells a waiter, who is not in the queue any more, that its time is up.
 func (p *pool) expire(w *waiter) {
@@ -343,7 +365,7 @@ func (p *pool) expire(w *waiter) {
 // may come back for them. The caller holds the lock.
 func (p *pool) kick() {
 	for len(p.idle) > 0 && p.mayQuicken() {
-		w := p.queue.pop(func(w *waiter) bool { return w.statement != nil })
+		w := p.queue.pop(short, always)
 		if w == nil {
 			return
 		}

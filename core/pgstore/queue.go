@@ -1,7 +1,6 @@
 package pgstore
 
 import (
-	"container/list"
 	"math"
 	"time"
 
@@ -21,19 +20,27 @@ type waiter struct {
 	use
 	since time.Time
 	until time.Time
-	// alone says that the pool had hardly a connection when the wait began: a timeout means that there is no database,
+	// noBackend says that the pool had hardly a connection when the wait began: a timeout means that there is no database,
 	// otherwise that there is too much work.
 	noBackend bool
 
-	// For a statement that may share a round trip; nil if the waiter wants a connection.
+	// For a short statement, which may share a round trip; nil if the waiter wants a connection.
 	statement *query.Statement
 	row       func(object.Row) error
 	rounds    int // how often its group was rolled back because of another member
 
 	// done gets one value: a connection, or why there is none; for a statement, how it ended.
 	done chan grant
-	lane *lane
-	at   *list.Element // in lane.waiters
+
+	lane       *lane // nil if it is not in the queue
+	next, prev *waiter
+}
+
+func (w *waiter) kind() kind {
+	if w.statement != nil {
+		return short
+	}
+	return claim
 }
 
 type grant struct {
@@ -41,62 +48,142 @@ type grant struct {
 	err  error
 }
 
+// kind is what is waited for.
+type kind int
+
+const (
+	claim kind = iota // a connection
+	short             // a short statement to be run
+	kinds
+)
+
+// quantum is how many waiters of a client are served before it is the next one's turn. A client's short statements come in
+// bundles, because their answers then leave in one write.
+var quantum = [kinds]int{claim: 1, short: 16}
+
 // lane holds the waiters of one client, oldest first.
 type lane struct {
-	waiters *list.List
-	at      *list.Element // in queue.lanes
-	client  uint64
+	client     uint64
+	waiters    [kinds]fifo
+	n          int
+	next, prev *lane // in the ring of lanes
 }
 
-// queue holds waiters. They are served round robin over clients, so that one with many requests delays the others by one
-// request at a time. It is not safe for concurrent use.
+// fifo is a list of waiters.
+type fifo struct{ first, last *waiter }
+
+// queue holds waiters. They are served round robin over clients, so that one with many requests delays the others by a
+// quantum of requests at a time. It is not safe for concurrent use.
 type queue struct {
-	lanes   *list.List // of *lane, the one to serve next first
 	clients map[uint64]*lane
+	turns   [kinds]turn
 	n       int
+	free    *lane // one to be used again
 }
 
-func newQueue() queue {
-	return queue{lanes: list.New(), clients: map[uint64]*lane{}}
+// turn says whose turn it is.
+type turn struct {
+	lane   *lane
+	served int // of its quantum
 }
+
+func newQueue() queue { return queue{clients: map[uint64]*lane{}} }
 
 func (q *queue) push(w *waiter) {
 	l := q.clients[w.client]
 	if l == nil {
-		l = &lane{waiters: list.New(), client: w.client}
-		l.at = q.lanes.PushBack(l)
-		q.clients[w.client] = l
+		l = q.addLane(w.client)
 	}
-	w.lane = l
-	w.at = l.waiters.PushBack(w)
+	f := &l.waiters[w.kind()]
+	w.lane, w.prev, w.next = l, f.last, nil
+	if f.last == nil {
+		f.first = w
+	} else {
+		f.last.next = w
+	}
+	f.last = w
+	l.n++
 	q.n++
+}
+
+// addLane adds an empty lane at the end: in front of the one whose turn it is.
+func (q *queue) addLane(client uint64) *lane {
+	l := q.free
+	if l == nil {
+		l = new(lane)
+	}
+	q.free = nil
+	l.client, l.next, l.prev = client, l, l
+	if at := q.turns[claim].lane; at != nil {
+		l.next, l.prev = at, at.prev
+		l.prev.next, l.next.prev = l, l
+	} else {
+		for k := range q.turns {
+			q.turns[k] = turn{lane: l}
+		}
+	}
+	q.clients[client] = l
+	return l
 }
 
 // remove takes a waiter out; it reports false if the waiter is not in the queue any more.
 func (q *queue) remove(w *waiter) bool {
-	if w.at == nil {
+	l := w.lane
+	if l == nil {
 		return false
 	}
-	w.lane.waiters.Remove(w.at)
-	w.at = nil
+	f := &l.waiters[w.kind()]
+	if w.prev == nil {
+		f.first = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		f.last = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.lane, w.next, w.prev = nil, nil, nil
 	q.n--
-	if w.lane.waiters.Len() == 0 {
-		q.lanes.Remove(w.lane.at)
-		delete(q.clients, w.lane.client)
+	if l.n--; l.n == 0 {
+		q.removeLane(l)
 	}
 	return true
 }
 
-// pop takes out the oldest waiter that fits of the client whose turn it is; nil if none fits.
-func (q *queue) pop(fits func(*waiter) bool) *waiter {
-	for l := q.lanes.Front(); l != nil; l = l.Next() {
-		lane := l.Value.(*lane)
-		for e := lane.waiters.Front(); e != nil; e = e.Next() {
-			if w := e.Value.(*waiter); fits(w) {
-				q.lanes.MoveToBack(l)
-				q.remove(w)
-				return w
+func (q *queue) removeLane(l *lane) {
+	for k := range q.turns {
+		switch {
+		case l.next == l:
+			q.turns[k] = turn{}
+		case q.turns[k].lane == l:
+			q.turns[k] = turn{lane: l.next}
+		}
+	}
+	l.prev.next, l.next.prev = l.next, l.prev
+	delete(q.clients, l.client)
+	q.free = l
+}
+
+// pop takes out the oldest waiter of a kind that fits, of the client whose turn it is; nil if none fits.
+func (q *queue) pop(k kind, fits func(*waiter) bool) *waiter {
+	t := &q.turns[k]
+	for l, start := t.lane, t.lane; l != nil; {
+		for w := l.waiters[k].first; w != nil; w = w.next {
+			if !fits(w) {
+				continue
 			}
+			if l != t.lane {
+				*t = turn{lane: l}
+			}
+			if t.served++; t.served >= quantum[k] {
+				*t = turn{lane: l.next}
+			}
+			q.remove(w)
+			return w
+		}
+		if l = l.next; l == start {
+			break
 		}
 	}
 	return nil
@@ -105,35 +192,39 @@ func (q *queue) pop(fits func(*waiter) bool) *waiter {
 // youngestOfLongest returns the waiter that came last of the client that has most of them.
 func (q *queue) youngestOfLongest() *waiter {
 	var longest *lane
-	for l := q.lanes.Front(); l != nil; l = l.Next() {
-		if lane := l.Value.(*lane); longest == nil || lane.waiters.Len() > longest.waiters.Len() {
-			longest = lane
+	for _, l := range q.clients {
+		if longest == nil || l.n > longest.n {
+			longest = l
 		}
 	}
 	if longest == nil {
 		return nil
 	}
-	return longest.waiters.Back().Value.(*waiter)
+	youngest := longest.waiters[claim].last
+	if s := longest.waiters[short].last; youngest == nil || s != nil && s.since.After(youngest.since) {
+		youngest = s
+	}
+	return youngest
 }
 
 // waiting returns how many waiters a client has.
 func (q *queue) waiting(client uint64) int {
 	if l := q.clients[client]; l != nil {
-		return l.waiters.Len()
+		return l.n
 	}
 	return 0
 }
 
 // each calls f with every waiter; f may remove it.
 func (q *queue) each(f func(*waiter)) {
-	for l := q.lanes.Front(); l != nil; {
-		next := l.Next()
-		for e := l.Value.(*lane).waiters.Front(); e != nil; {
-			following := e.Next()
-			f(e.Value.(*waiter))
-			e = following
+	for _, l := range q.clients {
+		for _, k := range l.waiters {
+			for w := k.first; w != nil; {
+				next := w.next
+				f(w)
+				w = next
+			}
 		}
-		l = next
 	}
 }
 

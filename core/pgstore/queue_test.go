@@ -35,20 +35,20 @@ func TestQueue(t *testing.T) {
 	if !q.remove(waiters["1b"]) || q.remove(waiters["1b"]) {
 		t.Error("a waiter can be removed once")
 	}
-	if w := q.pop(func(w *waiter) bool { return name[w] == "3b" }); name[w] != "3b" {
+	if w := q.pop(claim, func(w *waiter) bool { return name[w] == "3b" }); name[w] != "3b" {
 		t.Errorf("the only one that fits is 3b, got %s", name[w])
 	}
-	if w := q.pop(func(*waiter) bool { return false }); w != nil {
+	if w := q.pop(claim, func(*waiter) bool { return false }); w != nil {
 		t.Errorf("none fits, got %s", name[w])
 	}
 	var order []string
 	for q.n > 0 {
-		order = append(order, name[q.pop(func(*waiter) bool { return true })])
+		order = append(order, name[q.pop(claim, func(*waiter) bool { return true })])
 	}
 	if got := strings.Join(order, " "); got != "1a 2a 3a 1c 1d 1e" {
 		t.Errorf("served in the order %s", got)
 	}
-	if q.lanes.Len() != 0 || len(q.clients) != 0 || q.youngestOfLongest() != nil {
+	if q.turns != [kinds]turn{} || len(q.clients) != 0 || q.youngestOfLongest() != nil {
 		t.Error("empty lanes are left")
 	}
 

@@ -188,7 +188,12 @@ func checkedID(b *bucket.Bucket) string {
 
 // Get reads the row with the given key.
 func (o *Objects) Get(key string) *Statement {
-	return &Statement{SQL: o.get, Args: [][]byte{[]byte(key)}, Sharing: Read}
+	s := &struct {
+		Statement
+		args [1][]byte
+	}{Statement: Statement{SQL: o.get, Sharing: Read}, args: [1][]byte{[]byte(key)}}
+	s.Args = s.args[:]
+	return &s.Statement
 }
 
 // Put is what a put writes.

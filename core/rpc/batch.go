@@ -58,8 +58,8 @@ type item struct {
 // newItem reads a request. The options of the batch override its own, member by member.
 func newItem(request, batchOptions jsvalue.Value) *item {
 	i := &item{kind: "put"}
-	for name, m := range request.Members() {
-		switch name {
+	for name, m := range request.RawMembers() {
+		switch string(name) {
 		case "operation":
 			i.kind = m.Text()
 		case "bucket":

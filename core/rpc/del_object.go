@@ -9,7 +9,7 @@ import (
 // so.
 func delObject(c *call) error {
 	err := c.Objects.Delete(c.ctx, &object.Delete{
-		Bucket: c.text(0), Key: c.text(1), Etag: expectedEtag(c.options.etag, c.options.oldEtag), Fresh: c.options.fresh,
+		Bucket: c.caller.Bucket, Key: c.text(1), Etag: expectedEtag(c.options.etag, c.options.oldEtag), Fresh: c.options.fresh,
 		Headers: c.options.headers,
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 // deleteMany [bucket, filter, options]: DATA {"count"}, END.
 func deleteMany(c *call) error {
 	count, err := c.Objects.DeleteMany(c.ctx, &object.DeleteMany{
-		Bucket: c.text(0), Filter: c.text(1), Page: c.options.page(), Fresh: c.options.fresh,
+		Bucket: c.caller.Bucket, Filter: c.text(1), Page: c.options.page(), Fresh: c.options.fresh,
 	})
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ var findHandled = jsvalue.Value(`{"_handledOptions":["req_id","limit","offset","
 // record shows the statement.
 func findObjects(c *call) error {
 	f := &object.Find{
-		Bucket: c.text(0), Filter: c.text(1), Page: c.options.page(),
+		Bucket: c.caller.Bucket, Filter: c.text(1), Page: c.options.page(),
 		NoCount: c.options.noCount, OnlySQL: c.options.onlySQL, RequireIndexes: c.options.indexesOnly, Fresh: c.options.fresh,
 	}
 	if c.options.sendHandled {

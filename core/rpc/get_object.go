@@ -10,7 +10,7 @@ var getHandled = jsvalue.Value(`{"_handledOptions":["noBucketCache","noCache","r
 
 // getObject [bucket, key, options]: [DATA handled options,] DATA record, END.
 func getObject(c *call) error {
-	g := &object.Get{Bucket: c.text(0), Key: c.text(1), Fresh: c.options.fresh}
+	g := &object.Get{Bucket: c.caller.Bucket, Key: c.text(1), Fresh: c.options.fresh}
 	if c.options.sendHandled {
 		g.Loaded = func() error { return c.send(getHandled) }
 	}

@@ -97,7 +97,7 @@ func (m *method) check(name string, c *call) error {
 			return fault.New(fault.Invocation, `%s expects "%s" (args[%d]) to be %s: %s`, name, a.name, i, a.kind.description, problem)
 		}
 		if a.kind == optional {
-			c.options = parseOptions(c.args[i])
+			c.options.read(c.args[i])
 		}
 	}
 	return nil

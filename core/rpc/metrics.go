@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +16,12 @@ const unknownMethod = "unknown"
 type Metrics struct {
 	completed *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
+	methods   sync.Map // name -> *methodMetrics, of the methods that were asked for
+}
+
+type methodMetrics struct {
+	completed prometheus.Counter
+	seconds   prometheus.Observer
 }
 
 // NewMetrics registers the metrics. bounds are the upper bounds of the latencies, in seconds.
@@ -38,6 +45,17 @@ func (m *Metrics) RequestDone(r *fast.Request, elapsed time.Duration, _ error) {
 	if methods[method] == nil {
 		method = unknownMethod
 	}
-	m.completed.WithLabelValues(method).Inc()
-	m.seconds.WithLabelValues(method).Observe(elapsed.Seconds())
+	of := m.of(method)
+	of.completed.Inc()
+	of.seconds.Observe(elapsed.Seconds())
+}
+
+// of returns the metrics of a method. Methods that nobody asked for have none.
+func (m *Metrics) of(method string) *methodMetrics {
+	if known, ok := m.methods.Load(method); ok {
+		return known.(*methodMetrics)
+	}
+	of := &methodMetrics{m.completed.WithLabelValues(method), m.seconds.WithLabelValues(method)}
+	m.methods.Store(method, of)
+	return of
 }

@@ -58,17 +58,10 @@ type options struct {
 	sendHandled bool
 }
 
-// parseOptions reads an object that has the shape of options.
-func parseOptions(v jsvalue.Value) *options {
-	o := &options{}
-	o.read(v)
-	return o
-}
-
-// read takes over the members of v; those that v lacks stay as they are.
+// read takes over the members of v, which has the shape of options; those that v lacks stay as they are.
 func (o *options) read(v jsvalue.Value) {
-	for name, m := range v.Members() {
-		switch name {
+	for name, m := range v.RawMembers() {
+		switch string(name) {
 		case "timeout":
 			o.timeout = m.Float()
 		case "req_id":

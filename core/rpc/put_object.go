@@ -7,12 +7,12 @@ import (
 
 // putObject [bucket, key, value, options]: DATA {"etag"}, END.
 func putObject(c *call) error {
-	value, err := jsvalue.ParseObject(c.args[2])
+	value, err := c.object(2)
 	if err != nil {
 		return err
 	}
 	etag, err := c.Objects.Put(c.ctx, &object.Put{
-		Bucket: c.text(0), Key: c.text(1), Value: value, Expects: c.options.precondition(), Fresh: c.options.fresh,
+		Bucket: c.caller.Bucket, Key: c.text(1), Value: value, Expects: c.options.precondition(), Fresh: c.options.fresh,
 		Headers: c.options.headers,
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 // reindexObjects [bucket, count, options]: DATA {"processed"[,"remaining"]}, END.
 func reindexObjects(c *call) error {
 	done, err := c.Objects.Reindex(c.ctx, &object.Reindex{
-		Bucket: c.text(0), Count: c.args[1].Float(), NoCount: c.options.noCount,
+		Bucket: c.caller.Bucket, Count: c.args[1].Float(), NoCount: c.options.noCount,
 	})
 	if err != nil {
 		return err

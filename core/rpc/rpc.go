@@ -45,7 +45,8 @@ type call struct {
 	w       fast.Sender
 	request *fast.Request
 	args    []jsvalue.Value
-	options *options
+	options options
+	caller  object.Caller // what ctx carries
 }
 
 // ServeFast implements fast.Handler.
@@ -54,28 +55,34 @@ func (h *Handler) ServeFast(ctx context.Context, w fast.Sender, r *fast.Request)
 	if !ok {
 		return fast.Unsupported(r)
 	}
-	c := &call{Handler: h, w: w, request: r, args: r.Args, options: &options{}}
+	c := &call{Handler: h, w: w, request: r, args: r.Args}
 	if err := m.check(r.Method, c); err != nil {
 		return reply(err)
 	}
-	caller := &object.Caller{
+	c.caller = object.Caller{
 		Client:  r.Conn(),
 		Find:    m.find,
 		Timeout: c.options.timeoutDuration(),
 		Request: c.options.requestID,
 	}
 	if m.bucket >= 0 {
-		caller.Bucket = c.text(m.bucket)
+		c.caller.Bucket = c.text(m.bucket)
 	}
-	c.ctx = object.WithCaller(ctx, caller)
+	c.ctx = object.WithCaller(ctx, &c.caller)
 	return reply(m.run(c))
 }
 
 // text returns the i-th argument, a string. A lone surrogate in it is U+FFFD: PostgreSQL has only valid UTF-8.
 func (c *call) text(i int) string { return text(c.args[i]) }
 
-func text(v jsvalue.Value) string {
-	return string(jsvalue.Sanitize(v.AppendText(make([]byte, 0, len(v)))))
+func text(v jsvalue.Value) string { return jsvalue.SanitizeString(v.Text()) }
+
+// object returns the i-th argument, an object.
+func (c *call) object(i int) (*jsvalue.Object, error) {
+	if c.request.Printed {
+		return jsvalue.IndexObject(c.args[i]), nil
+	}
+	return jsvalue.ParseObject(c.args[i])
 }
 
 // send sends one value of the answer.

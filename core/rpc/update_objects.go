@@ -9,12 +9,12 @@ import (
 
 // updateObjects [bucket, fields, filter, options]: DATA {"count","etag"}, END.
 func updateObjects(c *call) error {
-	fields, err := jsvalue.ParseObject(c.args[1])
+	fields, err := c.object(1)
 	if err != nil {
 		return err
 	}
 	count, etag, err := c.Objects.Update(c.ctx, &object.Update{
-		Bucket: c.text(0), Fields: fields, Filter: c.text(2), Page: c.options.page(), Fresh: c.options.fresh,
+		Bucket: c.caller.Bucket, Fields: fields, Filter: c.text(2), Page: c.options.page(), Fresh: c.options.fresh,
 	})
 	if err != nil {
 		return err

@@ -48,7 +48,8 @@ func (s String) check(path string, v jsvalue.Value) []string {
 	if s.MinLength == 0 && s.MaxLength == 0 && !s.UUID {
 		return nil
 	}
-	text := v.Text()
+	var buf [64]byte
+	text := v.AppendText(buf[:0])
 	switch n := units(text); {
 	case n < s.MinLength:
 		return problem(path, "should NOT be shorter than "+strconv.Itoa(s.MinLength)+" characters")
@@ -61,9 +62,9 @@ func (s String) check(path string, v jsvalue.Value) []string {
 }
 
 // isUUID is the common case of the format without the regular expression.
-func isUUID(text string) bool {
+func isUUID(text []byte) bool {
 	if len(text) != 36 {
-		return uuid.MatchString(text)
+		return uuid.MatchString(string(text)) // a copy, so that text can be on the caller's stack
 	}
 	for i := range len(text) {
 		c := text[i]
@@ -78,10 +79,10 @@ func isUUID(text string) bool {
 	return true
 }
 
-func units(text string) int {
+func units(text []byte) int {
 	for i := range len(text) {
 		if text[i] >= 0x80 {
-			return len(utf16.Encode([]rune(text)))
+			return len(utf16.Encode([]rune(string(text))))
 		}
 	}
 	return len(text)
@@ -192,51 +193,44 @@ func (s Object) check(path string, v jsvalue.Value) []string {
 	if v.Kind() != jsvalue.KindObject {
 		return problem(path, "should be object")
 	}
+	if s.fits(v) {
+		return nil
+	}
+	return s.problem(path, v)
+}
+
+// fits walks the members once. It is quick for the common case that all is well; where it is not, only [Object.problem]
+// knows which problem comes first, and whether there is one: of members with one name the last counts.
+func (s Object) fits(v jsvalue.Value) bool {
+	missing := s.required()
+	for name, member := range v.RawMembers() {
+		if !s.Closed && !s.Plain && string(name) == hasOwnProperty {
+			return false
+		}
+		if s.Members != nil && s.Members.check("", member) != nil {
+			return false
+		}
+		p := s.property(name)
+		switch {
+		case p == nil && s.Closed, p != nil && p.Shape.check("", member) != nil:
+			return false
+		case p != nil && p.Required:
+			missing--
+		}
+	}
+	return missing == 0
+}
+
+const hasOwnProperty = "hasOwnProperty"
+
+// problem returns the problem of v, an object, that the original finds first.
+func (s Object) problem(path string, v jsvalue.Value) []string {
 	if s.Closed {
-		for name := range v.Members() {
-			if !s.knows(name) {
+		for name := range v.RawMembers() {
+			if s.property(name) == nil {
 				return problem(path, "should NOT have additional properties")
 			}
 		}
-	}
-	if s.Properties != nil {
-		if found := s.checkProperties(path, v); found != nil {
-			return found
-		}
-	}
-	if s.Members != nil {
-		for name, member := range v.Members() {
-			if name == "hasOwnProperty" && !s.Plain {
-				continue // reported below
-			}
-			if found := s.Members.check(path+"['"+name+"']", member); found != nil {
-				return found
-			}
-		}
-	}
-	if !s.Closed && !s.Plain && v.Member("hasOwnProperty") != nil {
-		return problem(path+".hasOwnProperty", "should NOT be valid")
-	}
-	return nil
-}
-
-// checkProperties walks the members once for the common case that all are well, and in the order of s only to find the
-// problem that comes first.
-func (s Object) checkProperties(path string, v jsvalue.Value) []string {
-	required, failed := 0, false
-	for name, member := range v.Members() {
-		for _, p := range s.Properties {
-			if p.Name == name {
-				failed = failed || p.Shape.check("", member) != nil
-				if p.Required {
-					required++
-				}
-				break
-			}
-		}
-	}
-	if !failed && required >= s.required() {
-		return nil
 	}
 	for _, p := range s.Properties {
 		member := v.Member(p.Name)
@@ -250,25 +244,38 @@ func (s Object) checkProperties(path string, v jsvalue.Value) []string {
 			return found
 		}
 	}
+	if s.Members != nil {
+		for name, member := range v.RawMembers() {
+			if string(name) == hasOwnProperty && !s.Plain {
+				continue // reported below
+			}
+			if found := s.Members.check(path+"['"+string(name)+"']", member); found != nil {
+				return found
+			}
+		}
+	}
+	if !s.Closed && !s.Plain && v.Member(hasOwnProperty) != nil {
+		return problem(path+"."+hasOwnProperty, "should NOT be valid")
+	}
 	return nil
 }
 
 func (s Object) required() (n int) {
-	for _, p := range s.Properties {
-		if p.Required {
+	for i := range s.Properties {
+		if s.Properties[i].Required {
 			n++
 		}
 	}
 	return n
 }
 
-func (s Object) knows(name string) bool {
-	for _, p := range s.Properties {
-		if p.Name == name {
-			return true
+func (s Object) property(name []byte) *Property {
+	for i := range s.Properties {
+		if s.Properties[i].Name == string(name) {
+			return &s.Properties[i]
 		}
 	}
-	return false
+	return nil
 }
 
 // AnyOf is a value of at least one of the shapes.
