@@ -48,6 +48,7 @@ var edges = []struct {
 
 	{"core/client", "core/fast core/jsvalue"},
 	{"hooks/internal/wire", ""},
+	{"hooks/sdk", "hooks/internal/wire"},
 	{"cmd/moray", "core/bunyan core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server schemas"},
 }
 
@@ -61,7 +62,9 @@ var owners = map[string][]string{
 	"go.uber.org/goleak":                       {"core/pgstore/pgtest"},
 	"github.com/prometheus/common":             {"core/monitor"},
 	"golang.org/x/sync":                        {"core/monitor"},
-	"golang.org/x/sys":                         {"core/localpg"},
+	"golang.org/x/sys":                         {"core/localpg", "hooks/sdk"},
+	"github.com/hashicorp/go-plugin":           {"hooks", "hooks/sdk"},
+	"google.golang.org/grpc":                   {"hooks", "hooks/internal/wire", "hooks/sdk"},
 }
 
 type goPackage struct {

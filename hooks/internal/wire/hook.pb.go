@@ -136,6 +136,7 @@ const (
 	LogLine_INFO              LogLine_Level = 30
 	LogLine_WARN              LogLine_Level = 40
 	LogLine_ERROR             LogLine_Level = 50
+	LogLine_FATAL             LogLine_Level = 60
 )
 
 // Enum value maps for LogLine_Level.
@@ -147,6 +148,7 @@ var (
 		30: "INFO",
 		40: "WARN",
 		50: "ERROR",
+		60: "FATAL",
 	}
 	LogLine_Level_value = map[string]int32{
 		"LEVEL_UNSPECIFIED": 0,
@@ -155,6 +157,7 @@ var (
 		"INFO":              30,
 		"WARN":              40,
 		"ERROR":             50,
+		"FATAL":             60,
 	}
 )
 
@@ -188,6 +191,7 @@ func (LogLine_Level) EnumDescriptor() ([]byte, []int) {
 type DescribeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ServerVersion string                 `protobuf:"bytes,1,opt,name=server_version,json=serverVersion,proto3" json:"server_version,omitempty"`
+	LogLevel      LogLine_Level          `protobuf:"varint,2,opt,name=log_level,json=logLevel,proto3,enum=moray.hooks.v1.LogLine_Level" json:"log_level,omitempty"` // lines of a lower level are thrown away: there is no need to send them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -227,6 +231,13 @@ func (x *DescribeRequest) GetServerVersion() string {
 		return x.ServerVersion
 	}
 	return ""
+}
+
+func (x *DescribeRequest) GetLogLevel() LogLine_Level {
+	if x != nil {
+		return x.LogLevel
+	}
+	return LogLine_LEVEL_UNSPECIFIED
 }
 
 type Description struct {
@@ -289,6 +300,7 @@ type Hook struct {
 	Phases        []Phase                `protobuf:"varint,3,rep,packed,name=phases,proto3,enum=moray.hooks.v1.Phase" json:"phases,omitempty"`   // in which it can be bound
 	WantsPrevious bool                   `protobuf:"varint,4,opt,name=wants_previous,json=wantsPrevious,proto3" json:"wants_previous,omitempty"` // Event.previous is sent
 	WantsSchema   bool                   `protobuf:"varint,5,opt,name=wants_schema,json=wantsSchema,proto3" json:"wants_schema,omitempty"`       // Event.schema is sent
+	WithoutValue  bool                   `protobuf:"varint,6,opt,name=without_value,json=withoutValue,proto3" json:"without_value,omitempty"`    // Event.value is not needed; it is left out if no hook of the event needs it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -354,6 +366,13 @@ func (x *Hook) GetWantsPrevious() bool {
 func (x *Hook) GetWantsSchema() bool {
 	if x != nil {
 		return x.WantsSchema
+	}
+	return false
+}
+
+func (x *Hook) GetWithoutValue() bool {
+	if x != nil {
+		return x.WithoutValue
 	}
 	return false
 }
@@ -488,7 +507,9 @@ type CheckResult struct {
 	Rejection *Rejection `protobuf:"bytes,1,opt,name=rejection,proto3,oneof" json:"rejection,omitempty"`
 	// configs, if not empty, has one configuration for each binding of the request, which is stored in place of the one that was
 	// sent.
-	Configs       [][]byte `protobuf:"bytes,2,rep,name=configs,proto3" json:"configs,omitempty"`
+	Configs [][]byte `protobuf:"bytes,2,rep,name=configs,proto3" json:"configs,omitempty"`
+	// binding is the position in the request of the binding that the rejection is about.
+	Binding       *uint32 `protobuf:"varint,3,opt,name=binding,proto3,oneof" json:"binding,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -535,6 +556,13 @@ func (x *CheckResult) GetConfigs() [][]byte {
 		return x.Configs
 	}
 	return nil
+}
+
+func (x *CheckResult) GetBinding() uint32 {
+	if x != nil && x.Binding != nil {
+		return *x.Binding
+	}
+	return 0
 }
 
 // ServerMessage is what moray sends over a session: an event when the one before has all its answers, and what a statement of
@@ -638,7 +666,7 @@ func (*ServerMessage_Rows) isServerMessage_Message() {}
 func (*ServerMessage_End) isServerMessage_Message() {}
 
 // PluginMessage is what a plugin sends over a session: for each binding of the event, in their order, any number of statements
-// and log lines and then one answer. After an answer that rejects, the bindings behind it are not run and not answered. A
+// and log lines and then one answer. After an answer that does not accept, the bindings behind it are not run and not answered. A
 // statement must be sent only after the end of the one before.
 type PluginMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1354,6 +1382,7 @@ type Answer struct {
 	//
 	//	*Answer_Accept
 	//	*Answer_Reject
+	//	*Answer_Fail
 	Verdict       isAnswer_Verdict `protobuf_oneof:"verdict"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1414,6 +1443,15 @@ func (x *Answer) GetReject() *Rejection {
 	return nil
 }
 
+func (x *Answer) GetFail() *Failure {
+	if x != nil {
+		if x, ok := x.Verdict.(*Answer_Fail); ok {
+			return x.Fail
+		}
+	}
+	return nil
+}
+
 type isAnswer_Verdict interface {
 	isAnswer_Verdict()
 }
@@ -1426,9 +1464,15 @@ type Answer_Reject struct {
 	Reject *Rejection `protobuf:"bytes,2,opt,name=reject,proto3,oneof"`
 }
 
+type Answer_Fail struct {
+	Fail *Failure `protobuf:"bytes,3,opt,name=fail,proto3,oneof"`
+}
+
 func (*Answer_Accept) isAnswer_Verdict() {}
 
 func (*Answer_Reject) isAnswer_Verdict() {}
+
+func (*Answer_Fail) isAnswer_Verdict() {}
 
 // Acceptance lets the operation go on. Changes are for PRE only.
 type Acceptance struct {
@@ -1483,6 +1527,52 @@ func (x *Acceptance) GetValue() []byte {
 	return nil
 }
 
+// Failure says that the hook did not get as far as an answer, for a reason that is a mistake in the hook and none of the client's.
+// The client gets HookUnavailableError.
+type Failure struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Message       string                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Failure) Reset() {
+	*x = Failure{}
+	mi := &file_hook_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Failure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Failure) ProtoMessage() {}
+
+func (x *Failure) ProtoReflect() protoreflect.Message {
+	mi := &file_hook_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Failure.ProtoReflect.Descriptor instead.
+func (*Failure) Descriptor() ([]byte, []int) {
+	return file_hook_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Failure) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // Rejection ends the operation and undoes all of it. The client gets the error as it is.
 type Rejection struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1499,7 +1589,7 @@ type Rejection struct {
 
 func (x *Rejection) Reset() {
 	*x = Rejection{}
-	mi := &file_hook_proto_msgTypes[19]
+	mi := &file_hook_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1601,7 @@ func (x *Rejection) String() string {
 func (*Rejection) ProtoMessage() {}
 
 func (x *Rejection) ProtoReflect() protoreflect.Message {
-	mi := &file_hook_proto_msgTypes[19]
+	mi := &file_hook_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1614,7 @@ func (x *Rejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rejection.ProtoReflect.Descriptor instead.
 func (*Rejection) Descriptor() ([]byte, []int) {
-	return file_hook_proto_rawDescGZIP(), []int{19}
+	return file_hook_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Rejection) GetName() string {
@@ -1572,7 +1662,7 @@ type CheckRequest_Bound struct {
 
 func (x *CheckRequest_Bound) Reset() {
 	*x = CheckRequest_Bound{}
-	mi := &file_hook_proto_msgTypes[20]
+	mi := &file_hook_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +1674,7 @@ func (x *CheckRequest_Bound) String() string {
 func (*CheckRequest_Bound) ProtoMessage() {}
 
 func (x *CheckRequest_Bound) ProtoReflect() protoreflect.Message {
-	mi := &file_hook_proto_msgTypes[20]
+	mi := &file_hook_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,18 +1709,20 @@ var File_hook_proto protoreflect.FileDescriptor
 const file_hook_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"hook.proto\x12\x0emoray.hooks.v1\"8\n" +
+	"hook.proto\x12\x0emoray.hooks.v1\"t\n" +
 	"\x0fDescribeRequest\x12%\n" +
-	"\x0eserver_version\x18\x01 \x01(\tR\rserverVersion\"S\n" +
+	"\x0eserver_version\x18\x01 \x01(\tR\rserverVersion\x12:\n" +
+	"\tlog_level\x18\x02 \x01(\x0e2\x1d.moray.hooks.v1.LogLine.LevelR\blogLevel\"S\n" +
 	"\vDescription\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12*\n" +
-	"\x05hooks\x18\x02 \x03(\v2\x14.moray.hooks.v1.HookR\x05hooks\"\xad\x01\n" +
+	"\x05hooks\x18\x02 \x03(\v2\x14.moray.hooks.v1.HookR\x05hooks\"\xd2\x01\n" +
 	"\x04Hook\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\asummary\x18\x02 \x01(\tR\asummary\x12-\n" +
 	"\x06phases\x18\x03 \x03(\x0e2\x15.moray.hooks.v1.PhaseR\x06phases\x12%\n" +
 	"\x0ewants_previous\x18\x04 \x01(\bR\rwantsPrevious\x12!\n" +
-	"\fwants_schema\x18\x05 \x01(\bR\vwantsSchema\"d\n" +
+	"\fwants_schema\x18\x05 \x01(\bR\vwantsSchema\x12#\n" +
+	"\rwithout_value\x18\x06 \x01(\bR\fwithoutValue\"d\n" +
 	"\aBinding\x12\x12\n" +
 	"\x04hook\x18\x01 \x01(\tR\x04hook\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12\x0e\n" +
@@ -1642,12 +1734,15 @@ const file_hook_proto_rawDesc = "" +
 	"\bbindings\x18\x02 \x03(\v2\".moray.hooks.v1.CheckRequest.BoundR\bbindings\x1ag\n" +
 	"\x05Bound\x12+\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x15.moray.hooks.v1.PhaseR\x05phase\x121\n" +
-	"\abinding\x18\x02 \x01(\v2\x17.moray.hooks.v1.BindingR\abinding\"s\n" +
+	"\abinding\x18\x02 \x01(\v2\x17.moray.hooks.v1.BindingR\abinding\"\x9e\x01\n" +
 	"\vCheckResult\x12<\n" +
 	"\trejection\x18\x01 \x01(\v2\x19.moray.hooks.v1.RejectionH\x00R\trejection\x88\x01\x01\x12\x18\n" +
-	"\aconfigs\x18\x02 \x03(\fR\aconfigsB\f\n" +
+	"\aconfigs\x18\x02 \x03(\fR\aconfigs\x12\x1d\n" +
+	"\abinding\x18\x03 \x01(\rH\x01R\abinding\x88\x01\x01B\f\n" +
 	"\n" +
-	"_rejection\"\xa7\x01\n" +
+	"_rejectionB\n" +
+	"\n" +
+	"\b_binding\"\xa7\x01\n" +
 	"\rServerMessage\x12-\n" +
 	"\x05event\x18\x01 \x01(\v2\x15.moray.hooks.v1.EventH\x00R\x05event\x12*\n" +
 	"\x04rows\x18\x02 \x01(\v2\x14.moray.hooks.v1.RowsH\x00R\x04rows\x120\n" +
@@ -1705,11 +1800,11 @@ const file_hook_proto_rawDesc = "" +
 	"constraint\x12\x14\n" +
 	"\x05table\x18\x06 \x01(\tR\x05table\x12\x16\n" +
 	"\x06column\x18\a \x01(\tR\x06column\x12\x16\n" +
-	"\x06number\x18\b \x01(\rR\x06number\"\xc5\x01\n" +
+	"\x06number\x18\b \x01(\rR\x06number\"\xd0\x01\n" +
 	"\aLogLine\x123\n" +
 	"\x05level\x18\x01 \x01(\x0e2\x1d.moray.hooks.v1.LogLine.LevelR\x05level\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x16\n" +
-	"\x06fields\x18\x03 \x01(\fR\x06fields\"S\n" +
+	"\x06fields\x18\x03 \x01(\fR\x06fields\"^\n" +
 	"\x05Level\x12\x15\n" +
 	"\x11LEVEL_UNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05TRACE\x10\n" +
@@ -1717,17 +1812,21 @@ const file_hook_proto_rawDesc = "" +
 	"\x05DEBUG\x10\x14\x12\b\n" +
 	"\x04INFO\x10\x1e\x12\b\n" +
 	"\x04WARN\x10(\x12\t\n" +
-	"\x05ERROR\x102\"~\n" +
+	"\x05ERROR\x102\x12\t\n" +
+	"\x05FATAL\x10<\"\xad\x01\n" +
 	"\x06Answer\x124\n" +
 	"\x06accept\x18\x01 \x01(\v2\x1a.moray.hooks.v1.AcceptanceH\x00R\x06accept\x123\n" +
-	"\x06reject\x18\x02 \x01(\v2\x19.moray.hooks.v1.RejectionH\x00R\x06rejectB\t\n" +
+	"\x06reject\x18\x02 \x01(\v2\x19.moray.hooks.v1.RejectionH\x00R\x06reject\x12-\n" +
+	"\x04fail\x18\x03 \x01(\v2\x17.moray.hooks.v1.FailureH\x00R\x04failB\t\n" +
 	"\averdict\"P\n" +
 	"\n" +
 	"Acceptance\x12\x15\n" +
 	"\x03key\x18\x01 \x01(\tH\x00R\x03key\x88\x01\x01\x12\x19\n" +
 	"\x05value\x18\x02 \x01(\fH\x01R\x05value\x88\x01\x01B\x06\n" +
 	"\x04_keyB\b\n" +
-	"\x06_value\"\x94\x01\n" +
+	"\x06_value\"#\n" +
+	"\aFailure\x12\x18\n" +
+	"\amessage\x18\x01 \x01(\tR\amessage\"\x94\x01\n" +
 	"\tRejection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x18\n" +
@@ -1761,7 +1860,7 @@ func file_hook_proto_rawDescGZIP() []byte {
 }
 
 var file_hook_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hook_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_hook_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_hook_proto_goTypes = []any{
 	(Phase)(0),                 // 0: moray.hooks.v1.Phase
 	(Operation)(0),             // 1: moray.hooks.v1.Operation
@@ -1785,44 +1884,47 @@ var file_hook_proto_goTypes = []any{
 	(*LogLine)(nil),            // 19: moray.hooks.v1.LogLine
 	(*Answer)(nil),             // 20: moray.hooks.v1.Answer
 	(*Acceptance)(nil),         // 21: moray.hooks.v1.Acceptance
-	(*Rejection)(nil),          // 22: moray.hooks.v1.Rejection
-	(*CheckRequest_Bound)(nil), // 23: moray.hooks.v1.CheckRequest.Bound
+	(*Failure)(nil),            // 22: moray.hooks.v1.Failure
+	(*Rejection)(nil),          // 23: moray.hooks.v1.Rejection
+	(*CheckRequest_Bound)(nil), // 24: moray.hooks.v1.CheckRequest.Bound
 }
 var file_hook_proto_depIdxs = []int32{
-	5,  // 0: moray.hooks.v1.Description.hooks:type_name -> moray.hooks.v1.Hook
-	0,  // 1: moray.hooks.v1.Hook.phases:type_name -> moray.hooks.v1.Phase
-	23, // 2: moray.hooks.v1.CheckRequest.bindings:type_name -> moray.hooks.v1.CheckRequest.Bound
-	22, // 3: moray.hooks.v1.CheckResult.rejection:type_name -> moray.hooks.v1.Rejection
-	11, // 4: moray.hooks.v1.ServerMessage.event:type_name -> moray.hooks.v1.Event
-	14, // 5: moray.hooks.v1.ServerMessage.rows:type_name -> moray.hooks.v1.Rows
-	17, // 6: moray.hooks.v1.ServerMessage.end:type_name -> moray.hooks.v1.StatementEnd
-	12, // 7: moray.hooks.v1.PluginMessage.statement:type_name -> moray.hooks.v1.Statement
-	19, // 8: moray.hooks.v1.PluginMessage.log:type_name -> moray.hooks.v1.LogLine
-	20, // 9: moray.hooks.v1.PluginMessage.answer:type_name -> moray.hooks.v1.Answer
-	6,  // 10: moray.hooks.v1.Event.bindings:type_name -> moray.hooks.v1.Binding
-	0,  // 11: moray.hooks.v1.Event.phase:type_name -> moray.hooks.v1.Phase
-	1,  // 12: moray.hooks.v1.Event.operation:type_name -> moray.hooks.v1.Operation
-	13, // 13: moray.hooks.v1.Statement.parameters:type_name -> moray.hooks.v1.Cell
-	15, // 14: moray.hooks.v1.Rows.columns:type_name -> moray.hooks.v1.Column
-	16, // 15: moray.hooks.v1.Rows.rows:type_name -> moray.hooks.v1.Row
-	13, // 16: moray.hooks.v1.Row.cells:type_name -> moray.hooks.v1.Cell
-	18, // 17: moray.hooks.v1.StatementEnd.error:type_name -> moray.hooks.v1.StatementError
-	2,  // 18: moray.hooks.v1.LogLine.level:type_name -> moray.hooks.v1.LogLine.Level
-	21, // 19: moray.hooks.v1.Answer.accept:type_name -> moray.hooks.v1.Acceptance
-	22, // 20: moray.hooks.v1.Answer.reject:type_name -> moray.hooks.v1.Rejection
-	0,  // 21: moray.hooks.v1.CheckRequest.Bound.phase:type_name -> moray.hooks.v1.Phase
-	6,  // 22: moray.hooks.v1.CheckRequest.Bound.binding:type_name -> moray.hooks.v1.Binding
-	3,  // 23: moray.hooks.v1.Plugin.Describe:input_type -> moray.hooks.v1.DescribeRequest
-	7,  // 24: moray.hooks.v1.Plugin.Check:input_type -> moray.hooks.v1.CheckRequest
-	9,  // 25: moray.hooks.v1.Plugin.Session:input_type -> moray.hooks.v1.ServerMessage
-	4,  // 26: moray.hooks.v1.Plugin.Describe:output_type -> moray.hooks.v1.Description
-	8,  // 27: moray.hooks.v1.Plugin.Check:output_type -> moray.hooks.v1.CheckResult
-	10, // 28: moray.hooks.v1.Plugin.Session:output_type -> moray.hooks.v1.PluginMessage
-	26, // [26:29] is the sub-list for method output_type
-	23, // [23:26] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	2,  // 0: moray.hooks.v1.DescribeRequest.log_level:type_name -> moray.hooks.v1.LogLine.Level
+	5,  // 1: moray.hooks.v1.Description.hooks:type_name -> moray.hooks.v1.Hook
+	0,  // 2: moray.hooks.v1.Hook.phases:type_name -> moray.hooks.v1.Phase
+	24, // 3: moray.hooks.v1.CheckRequest.bindings:type_name -> moray.hooks.v1.CheckRequest.Bound
+	23, // 4: moray.hooks.v1.CheckResult.rejection:type_name -> moray.hooks.v1.Rejection
+	11, // 5: moray.hooks.v1.ServerMessage.event:type_name -> moray.hooks.v1.Event
+	14, // 6: moray.hooks.v1.ServerMessage.rows:type_name -> moray.hooks.v1.Rows
+	17, // 7: moray.hooks.v1.ServerMessage.end:type_name -> moray.hooks.v1.StatementEnd
+	12, // 8: moray.hooks.v1.PluginMessage.statement:type_name -> moray.hooks.v1.Statement
+	19, // 9: moray.hooks.v1.PluginMessage.log:type_name -> moray.hooks.v1.LogLine
+	20, // 10: moray.hooks.v1.PluginMessage.answer:type_name -> moray.hooks.v1.Answer
+	6,  // 11: moray.hooks.v1.Event.bindings:type_name -> moray.hooks.v1.Binding
+	0,  // 12: moray.hooks.v1.Event.phase:type_name -> moray.hooks.v1.Phase
+	1,  // 13: moray.hooks.v1.Event.operation:type_name -> moray.hooks.v1.Operation
+	13, // 14: moray.hooks.v1.Statement.parameters:type_name -> moray.hooks.v1.Cell
+	15, // 15: moray.hooks.v1.Rows.columns:type_name -> moray.hooks.v1.Column
+	16, // 16: moray.hooks.v1.Rows.rows:type_name -> moray.hooks.v1.Row
+	13, // 17: moray.hooks.v1.Row.cells:type_name -> moray.hooks.v1.Cell
+	18, // 18: moray.hooks.v1.StatementEnd.error:type_name -> moray.hooks.v1.StatementError
+	2,  // 19: moray.hooks.v1.LogLine.level:type_name -> moray.hooks.v1.LogLine.Level
+	21, // 20: moray.hooks.v1.Answer.accept:type_name -> moray.hooks.v1.Acceptance
+	23, // 21: moray.hooks.v1.Answer.reject:type_name -> moray.hooks.v1.Rejection
+	22, // 22: moray.hooks.v1.Answer.fail:type_name -> moray.hooks.v1.Failure
+	0,  // 23: moray.hooks.v1.CheckRequest.Bound.phase:type_name -> moray.hooks.v1.Phase
+	6,  // 24: moray.hooks.v1.CheckRequest.Bound.binding:type_name -> moray.hooks.v1.Binding
+	3,  // 25: moray.hooks.v1.Plugin.Describe:input_type -> moray.hooks.v1.DescribeRequest
+	7,  // 26: moray.hooks.v1.Plugin.Check:input_type -> moray.hooks.v1.CheckRequest
+	9,  // 27: moray.hooks.v1.Plugin.Session:input_type -> moray.hooks.v1.ServerMessage
+	4,  // 28: moray.hooks.v1.Plugin.Describe:output_type -> moray.hooks.v1.Description
+	8,  // 29: moray.hooks.v1.Plugin.Check:output_type -> moray.hooks.v1.CheckResult
+	10, // 30: moray.hooks.v1.Plugin.Session:output_type -> moray.hooks.v1.PluginMessage
+	28, // [28:31] is the sub-list for method output_type
+	25, // [25:28] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_hook_proto_init() }
@@ -1847,6 +1949,7 @@ func file_hook_proto_init() {
 	file_hook_proto_msgTypes[17].OneofWrappers = []any{
 		(*Answer_Accept)(nil),
 		(*Answer_Reject)(nil),
+		(*Answer_Fail)(nil),
 	}
 	file_hook_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
@@ -1855,7 +1958,7 @@ func file_hook_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hook_proto_rawDesc), len(file_hook_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

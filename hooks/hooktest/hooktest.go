@@ -1,0 +1,160 @@
+// Package hooktest drives a plugin in the tests of its author: in the same process, over the real protocol, without a server and
+// without a database.
+//
+//	p := hooktest.Start(t, plugin())
+//	r := p.Fire(hooktest.Event{
+//		Bucket: "users", Key: "ann", Value: `{"email":"Ann@Example.com"}`,
+//		Bindings: []hooktest.Binding{{Phase: sdk.Pre, Hook: "lower", Config: `{"members":["email"]}`}},
+//	})
+//	if r.Err != nil || r.Value != `{"email":"ann@example.com"}` {
+//		t.Error(r.Value, r.Err)
+//	}
+//
+// What the hooks run in the transaction is answered by Event.SQL, see [Expect]. To see a hook at work in a real transaction, run
+// it in a server, as moray dev does.
+package hooktest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/kaizengarden/moray/hooks/internal/wire"
+	"github.com/kaizengarden/moray/hooks/sdk"
+)
+
+// Plugin is a plugin under test. Its methods may be called by several goroutines at once.
+type Plugin struct {
+	t           testing.TB
+	client      wire.PluginClient
+	description *wire.Description
+
+	mu       sync.Mutex
+	sessions []*session // that carry no event
+}
+
+// Start runs a plugin until the test ends.
+func Start(t testing.TB, p sdk.Plugin) *Plugin {
+	t.Helper()
+	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- sdk.ServeOn(ln, p) }()
+	conn, err := grpc.NewClient("unix:"+ln.Addr().String(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tested := &Plugin{t: t, client: wire.NewPluginClient(conn)}
+	t.Cleanup(func() {
+		tested.closeSessions()
+		conn.Close()
+		ln.Close()
+		if err := <-served; err != nil {
+			t.Errorf("the plugin ended with: %v", err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	tested.description, err = tested.client.Describe(ctx, &wire.DescribeRequest{ServerVersion: "test", LogLevel: wire.LogLine_TRACE})
+	if err != nil {
+		t.Fatalf("describe: %v", err)
+	}
+	return tested
+}
+
+// Binding is a hook as a bucket binds it.
+type Binding struct {
+	Phase  sdk.Phase
+	Hook   string
+	Config string        // JSON, or empty
+	ID     string        // stands for the binding; by default one that the same binding of the same bucket always has
+	Limit  time.Duration // how long the hook may take; 0 stands for 10 s
+}
+
+func (b *Binding) wire(bucket string) *wire.Binding {
+	m := &wire.Binding{Hook: b.Hook, Id: b.ID, TimeoutMs: b.limit().Milliseconds()}
+	if b.Config != "" {
+		m.Config = []byte(b.Config)
+	}
+	if m.Id == "" {
+		m.Id = fmt.Sprint(bucket, "/", b.Phase, "/", b.Hook, "/", b.Config)
+	}
+	return m
+}
+
+func (b *Binding) limit() time.Duration {
+	if b.Limit == 0 {
+		return 10 * time.Second
+	}
+	return b.Limit
+}
+
+// Check does what happens before a bucket is created or changed, and returns the configurations to be stored: those of the bindings,
+// unless the plugin replaces them. The bindings have to stand in the order in which a server sends them: those of post first.
+func (p *Plugin) Check(bucket string, bindings ...Binding) ([]json.RawMessage, error) {
+	r := &wire.CheckRequest{Bucket: bucket}
+	configs := make([]json.RawMessage, len(bindings))
+	for i, b := range bindings {
+		m := b.wire(bucket)
+		m.Id, m.TimeoutMs = "", 0
+		configs[i] = m.GetConfig()
+		r.Bindings = append(r.Bindings, &wire.CheckRequest_Bound{Phase: wire.Phase(b.Phase), Binding: m})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	result, err := p.client.Check(ctx, r)
+	switch {
+	case err != nil:
+		return nil, err
+	case result.GetRejection() != nil:
+		return nil, rejected(result.GetRejection(), nil)
+	case len(result.GetConfigs()) == 0:
+		return configs, nil
+	case len(result.GetConfigs()) != len(bindings):
+		return nil, fmt.Errorf("the plugin answers %d configurations for %d bindings", len(result.GetConfigs()), len(bindings))
+	}
+	for i, c := range result.GetConfigs() {
+		configs[i] = c
+	}
+	return configs, nil
+}
+
+// rejected returns the error that a rejection stands for.
+func rejected(r *wire.Rejection, refused []*sdk.StatementError) error {
+	if n := int(r.GetStatementError()); n > 0 {
+		if n > len(refused) {
+			return fmt.Errorf("the hook rejects because of the refused statement number %d, and there were %d", n, len(refused))
+		}
+		return refused[n-1]
+	}
+	rejection := &sdk.Rejection{Name: r.GetName(), Message: r.GetMessage()}
+	if len(r.GetContext()) > 0 {
+		rejection.Context = r.GetContext()
+	}
+	if len(r.GetErrors()) > 0 {
+		rejection.Errors = r.GetErrors()
+	}
+	return rejection
+}
+
+// Failure is the error of a hook that did not get as far as an answer, such as one that panics.
+type Failure struct{ Message string }
+
+func (f *Failure) Error() string { return f.Message }
+
+// ErrTimeout is the error of a hook that took longer than Binding.Limit.
+var ErrTimeout = errors.New("the hook took too long")
