@@ -83,12 +83,17 @@ type Binding struct {
 	Config string        // JSON, or empty
 	ID     string        // stands for the binding; by default one that the same binding of the same bucket always has
 	Limit  time.Duration // how long the hook may take; 0 stands for 10 s
+	// Definition stands for the definition of the bucket; by default all bindings of a bucket belong to one.
+	Definition string
 }
 
 func (b *Binding) wire(bucket string) *wire.Binding {
-	m := &wire.Binding{Hook: b.Hook, Id: b.ID, TimeoutMs: b.limit().Milliseconds()}
+	m := &wire.Binding{Hook: b.Hook, Id: b.ID, TimeoutMs: b.limit().Milliseconds(), Definition: b.Definition}
 	if b.Config != "" {
 		m.Config = []byte(b.Config)
+	}
+	if m.Definition == "" {
+		m.Definition = bucket
 	}
 	if m.Id == "" {
 		m.Id = fmt.Sprint(bucket, "/", b.Phase, "/", b.Hook, "/", b.Config)
@@ -110,7 +115,7 @@ func (p *Plugin) Check(bucket string, bindings ...Binding) ([]json.RawMessage, e
 	configs := make([]json.RawMessage, len(bindings))
 	for i, b := range bindings {
 		m := b.wire(bucket)
-		m.Id, m.TimeoutMs = "", 0
+		m.Id, m.TimeoutMs, m.Definition = "", 0, ""
 		configs[i] = m.GetConfig()
 		r.Bindings = append(r.Bindings, &wire.CheckRequest_Bound{Phase: wire.Phase(b.Phase), Binding: m})
 	}

@@ -147,3 +147,21 @@ func TestIncomplete(t *testing.T) {
 		}()
 	}
 }
+
+// TestDefinition tells a hook which bindings belong together.
+func TestDefinition(t *testing.T) {
+	t.Parallel()
+	p := hooktest.Start(t, sdk.Plugin{Hooks: []sdk.Hook{{Name: "h", Phases: both, Bind: func(b *sdk.Binding) (sdk.Handler, error) {
+		if (b.Definition == "") != (b.ID == "") {
+			return nil, fmt.Errorf("the binding %q belongs to the definition %q", b.ID, b.Definition)
+		}
+		return sdk.HandlerFunc(func(_ context.Context, e *sdk.Event) error { return e.SetKey(e.Key + " " + b.Definition) }), nil
+	}}}})
+	bindings := []hooktest.Binding{{Phase: sdk.Pre, Hook: "h", ID: "1"}, {Phase: sdk.Pre, Hook: "h", ID: "2"}, {Phase: sdk.Pre, Hook: "h", ID: "3", Definition: "d"}}
+	if _, err := p.Check("b", bindings...); err != nil {
+		t.Error(err)
+	}
+	if r := p.Fire(hooktest.Event{Bucket: "b", Key: "k", Bindings: bindings}); r.Err != nil || r.Key != "k b b d" {
+		t.Errorf("got %q, %v", r.Key, r.Err)
+	}
+}

@@ -63,6 +63,8 @@ type Binding struct {
 	Config  json.RawMessage // as the bucket's owner wrote it; nil for nothing
 	ID      string          // stands for this binding of this definition of the bucket; empty while it is only checked
 	Timeout time.Duration   // how long the hook may take; 0 while it is only checked
+	// Definition stands for the definition of the bucket: it is the same for all its bindings. It is empty while they are only checked.
+	Definition string
 }
 
 // Decode reads the configuration into v as [json.Unmarshal] does, and refuses members that v does not have. Without a

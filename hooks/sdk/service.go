@@ -109,7 +109,8 @@ func (s *service) checkEach(r *wire.CheckRequest) *wire.CheckResult {
 func binding(bucket string, phase wire.Phase, b *wire.Binding) *Binding {
 	return &Binding{
 		Bucket: bucket, Phase: Phase(phase), Hook: b.GetHook(), Config: json.RawMessage(nonEmpty(b.GetConfig())), ID: b.GetId(),
-		Timeout: time.Duration(b.GetTimeoutMs()) * time.Millisecond,
+		Timeout:    time.Duration(b.GetTimeoutMs()) * time.Millisecond,
+		Definition: b.GetDefinition(),
 	}
 }
 

@@ -386,7 +386,10 @@ type Binding struct {
 	// made of the configuration. It is empty in Check.
 	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
 	// timeout_ms is how long the hook may take, its own SQL included. It is 0 in Check.
-	TimeoutMs     int64 `protobuf:"varint,4,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	TimeoutMs int64 `protobuf:"varint,4,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	// definition stands for the definition of the bucket in this life of the server: it is the same for all bindings of one. It is
+	// empty in Check.
+	Definition    string `protobuf:"bytes,5,opt,name=definition,proto3" json:"definition,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -447,6 +450,13 @@ func (x *Binding) GetTimeoutMs() int64 {
 		return x.TimeoutMs
 	}
 	return 0
+}
+
+func (x *Binding) GetDefinition() string {
+	if x != nil {
+		return x.Definition
+	}
+	return ""
 }
 
 type CheckRequest struct {
@@ -1722,13 +1732,16 @@ const file_hook_proto_rawDesc = "" +
 	"\x06phases\x18\x03 \x03(\x0e2\x15.moray.hooks.v1.PhaseR\x06phases\x12%\n" +
 	"\x0ewants_previous\x18\x04 \x01(\bR\rwantsPrevious\x12!\n" +
 	"\fwants_schema\x18\x05 \x01(\bR\vwantsSchema\x12#\n" +
-	"\rwithout_value\x18\x06 \x01(\bR\fwithoutValue\"d\n" +
+	"\rwithout_value\x18\x06 \x01(\bR\fwithoutValue\"\x84\x01\n" +
 	"\aBinding\x12\x12\n" +
 	"\x04hook\x18\x01 \x01(\tR\x04hook\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12\x0e\n" +
 	"\x02id\x18\x03 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\x04 \x01(\x03R\ttimeoutMs\"\xcf\x01\n" +
+	"timeout_ms\x18\x04 \x01(\x03R\ttimeoutMs\x12\x1e\n" +
+	"\n" +
+	"definition\x18\x05 \x01(\tR\n" +
+	"definition\"\xcf\x01\n" +
 	"\fCheckRequest\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\tR\x06bucket\x12>\n" +
 	"\bbindings\x18\x02 \x03(\v2\".moray.hooks.v1.CheckRequest.BoundR\bbindings\x1ag\n" +
