@@ -33,7 +33,7 @@ test: deps ## everything: unit tests, real PostgreSQL, stock clients
 
 .PHONY: short
 short: ## the tests that need no services
-	$(GO) test -short $$($(GO) list ./core/... | grep -v -e /pgstore -e /localpg -e /server -e /object -e /rpc -e /bucket -e /query -e /field) ./schemas/...
+	$(GO) test -short $$($(GO) list ./core/... | grep -v -e /cluster -e /pgstore -e /localpg -e /server -e /object -e /rpc -e /bucket -e /query -e /field) ./schemas/...
 
 .PHONY: race
 race: deps ## the same as test under the race detector

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -57,12 +58,17 @@ func (d *draft) build() (*Config, error) {
 		for _, name := range c.Standalone.Ignored {
 			d.warn("config.standalone.url: the parameter %q is ignored", name)
 		}
-	} else {
-		manatee := root.section("manatee")
+	}
+	if manatee := root.section("manatee"); manatee != nil {
 		c.Pool = newPool(manatee.section("pg"))
-		if c.Manatee, err = newManatee(manatee.section("manatee"), manatee.section("pg")); err != nil {
-			return nil, err
-		}
+		c.Manatee, err = newCluster("config.manatee.manatee", manatee.section("manatee"), manatee.section("pg"), "")
+	}
+	if patroni := root.section("patroni"); patroni != nil {
+		c.Pool = newPool(patroni.section("pg"))
+		c.Patroni, err = newCluster("config.patroni.patroni", patroni.section("patroni"), patroni.section("pg"), patroni.text("url"))
+	}
+	if err != nil {
+		return nil, err
 	}
 	c.Fast = newFast(root.section("fast"), c.Pool)
 	if fewest := inFlight(c.Pool); c.Fast.MaxInFlight < fewest {
@@ -102,27 +108,34 @@ func newPool(pg section) Pool {
 	return p
 }
 
-func newManatee(shard, pg section) (*Manatee, error) {
-	zk := shard.section("zk")
-	m := &Manatee{
-		Path:           shard.text("path"),
+// newCluster reads what Manatee and Patroni have in common. The login is a URL without a host, or empty.
+func newCluster(path string, cluster, pg section, login string) (*Cluster, error) {
+	zk := cluster.section("zk")
+	c := &Cluster{
+		Path:           cluster.text("path"),
 		SessionTimeout: zk.section("opts").millis("sessionTimeout"),
 		SpinDelay:      zk.section("opts").millis("spinDelay"),
-		Retries:        zk.section("opts").integer("retries"),
-		User:           pg.text("user"),
-		Database:       "moray",
+		Login:          &URL{},
 	}
-	if name := os.Getenv("MORAY_DB_NAME"); name != "" {
-		m.Database = name
+	if login != "" {
+		var err error
+		if c.Login, err = ParseURL(login); err == nil && (c.Login.Host != "" || c.Login.SocketDir != "") {
+			err = errors.New("it should name no host, which is found in ZooKeeper: tcp://user:password@/database")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("config.patroni.url: %w", err)
+		}
 	}
+	c.Login.User = cmp.Or(c.Login.User, pg.text("user"))
+	c.Login.Database = cmp.Or(c.Login.Database, os.Getenv("MORAY_DB_NAME"), "moray")
 	for server := range strings.SplitSeq(zk.text("connStr"), ",") {
 		server, ok := zooKeeperServer(strings.TrimSpace(server))
 		if !ok {
-			return nil, errors.New("config.manatee.manatee.zk.connStr should be a list host:port,host:port")
+			return nil, errors.New(path + ".zk.connStr should be a list host:port,host:port")
 		}
-		m.Servers = append(m.Servers, server)
+		c.Servers = append(c.Servers, server)
 	}
-	return m, nil
+	return c, nil
 }
 
 // zooKeeperServer adds the port to a server of a connStr if it is left out.

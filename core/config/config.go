@@ -27,11 +27,13 @@ type Config struct {
 	Datacenter  string
 	ServiceName string // may be empty
 	Log         Log
-	Standalone  *URL     // where PostgreSQL is, or nil; exactly one of Standalone and Manatee is not nil
-	Manatee     *Manatee // where to find the primary, or nil
-	Pool        Pool
-	Fast        Fast
-	Grace       time.Duration // for requests in flight at shutdown; more than 0
+	// Exactly one of these is not nil: where PostgreSQL is, or where to find out which server of a cluster is the primary.
+	Standalone *URL
+	Manatee    *Cluster
+	Patroni    *Cluster
+	Pool       Pool
+	Fast       Fast
+	Grace      time.Duration // for requests in flight at shutdown; more than 0
 }
 
 // Log says how much is logged, and where to.
@@ -49,15 +51,13 @@ type Syslog struct {
 	Port     int // 1 to 65535
 }
 
-// Manatee says where in ZooKeeper the state of a shard is, and how to log in to its primary.
-type Manatee struct {
-	Path           string   // of the shard, above the nodes state and election; without a slash at the end
+// Cluster says where in ZooKeeper the state of a PostgreSQL cluster is, and how to log in to its primary.
+type Cluster struct {
+	Path           string   // of the Manatee shard, above the nodes state and election, or Patroni's; without a slash at the end
 	Servers        []string // of the ensemble, host:port, at least one
 	SessionTimeout time.Duration
-	SpinDelay      time.Duration // between attempts to connect
-	Retries        int           // of an operation after a lost connection
-	User           string        // role in PostgreSQL; "": the driver's default
-	Database       string        // MORAY_DB_NAME, else moray
+	SpinDelay      time.Duration // between attempts to connect, at most
+	Login          *URL          // has no host
 }
 
 // Pool bounds the connections to PostgreSQL.
@@ -119,7 +119,7 @@ func Load(path string, overrides ...Override) (c *Config, warnings []string, err
 //
 // The warnings, one sentence each without a full stop, name what is in the file and has no effect or an unusual one.
 //
-// The environment variable MORAY_DB_NAME gives Manatee.Database.
+// The environment variable MORAY_DB_NAME names the database of a cluster, if the file does not.
 func Parse(name string, text []byte, overrides ...Override) (c *Config, warnings []string, err error) {
 	root, err := decode(text)
 	if err != nil {

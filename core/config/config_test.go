@@ -64,13 +64,12 @@ func TestLoadManatee(t *testing.T) {
 	want.ServerUUID, want.Datacenter = "00000000-0000-4000-8000-000000000001", "region-1"
 	want.ServiceName = "1.moray.region.example.com"
 	want.Log = config.Log{Level: "info", Syslog: &config.Syslog{Type: "udp", Facility: "local0", Host: "127.0.0.1", Port: 514}}
-	want.Manatee = &config.Manatee{
+	want.Manatee = &config.Cluster{
 		Path:           "/manatee/1.moray.region.example.com",
 		Servers:        []string{"10.0.0.1:2181", "10.0.0.2:2181", "10.0.0.3:2181"},
 		SessionTimeout: time.Minute,
 		SpinDelay:      time.Second,
-		Retries:        2,
-		User:           "moray",
+		Login:          &config.URL{User: "moray"},
 	}
 	want.Pool.ConnectTimeout = 4 * time.Second
 	want.Pool.CheckInterval = 90 * time.Second
@@ -78,14 +77,85 @@ func TestLoadManatee(t *testing.T) {
 
 	for _, name := range []string{"", "other"} {
 		t.Setenv("MORAY_DB_NAME", name)
-		want.Manatee.Database = name
+		want.Manatee.Login.Database = name
 		if name == "" {
-			want.Manatee.Database = "moray"
+			want.Manatee.Login.Database = "moray"
 		}
 		got, warnings := load(t, "testdata/manatee.json")
 		if diff := cmp.Diff(want, got); diff != "" || len(warnings) > 0 {
 			t.Errorf("MORAY_DB_NAME=%s: warnings %q, configuration (-want +got):\n%s", name, warnings, diff)
 		}
+	}
+}
+
+func TestLoadPatroni(t *testing.T) {
+	t.Setenv("MORAY_DB_NAME", "")
+	want := defaults()
+	want.ServerUUID, want.Datacenter = "u", "d"
+	want.Patroni = &config.Cluster{
+		Path:           "/service/moray",
+		Servers:        []string{"zk1.example.com:2181", "zk2.example.com:2181"},
+		SessionTimeout: 30 * time.Second,
+		SpinDelay:      time.Second,
+		Login:          &config.URL{User: "moray", Password: "secret", Database: "objects", SSLMode: "verify-full"},
+	}
+	want.Pool.MaxConnections, want.Pool.MinSpareConnections = 16, 16
+	got, warnings := load(t, "testdata/patroni.json")
+	if diff := cmp.Diff(want, got); diff != "" || len(warnings) > 0 {
+		t.Errorf("warnings %q, configuration (-want +got):\n%s", warnings, diff)
+	}
+}
+
+func TestPatroniLogin(t *testing.T) {
+	t.Setenv("MORAY_DB_NAME", "env")
+	for _, test := range []struct {
+		login, user, problem string
+		want                 config.URL
+	}{
+		{"", "", "", config.URL{Database: "env"}},
+		{"", "role", "", config.URL{Database: "env", User: "role"}},
+		{"tcp://a@/b", "role", "", config.URL{Database: "b", User: "a"}},
+		{"tcp://:p@", "role", "", config.URL{Database: "env", User: "role", Password: "p"}},
+		{"tcp://a@h/b", "", "it should name no host, which is found in ZooKeeper: tcp://user:password@/database", config.URL{}},
+		{"/run/pg b", "", "it should name no host, which is found in ZooKeeper: tcp://user:password@/database", config.URL{}},
+		{"tcp://a@/b?sslmode=x", "", "sslmode should be disable, allow, prefer, require, verify-ca or verify-full", config.URL{}},
+	} {
+		section := func(name, value string) string {
+			if value == "" {
+				return ""
+			}
+			return `"` + name + `":"` + value + `"`
+		}
+		url := section("url", test.login)
+		if url != "" {
+			url += ","
+		}
+		text := `{"bunyan":{},"server_uuid":"u","datacenter":"d","patroni":{` + url +
+			`"pg":{` + section("user", test.user) + `},"patroni":{"path":"/p","zk":{"connStr":"h"}}}}`
+		c, _, err := config.Parse("c.json", []byte(text))
+		if test.problem != "" {
+			if want := "InvalidMorayConfigError: config.patroni.url: " + test.problem; errorText(err) != want {
+				t.Errorf("%s: got %v, want %s", test.login, err, want)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", test.login, err)
+			continue
+		}
+		if diff := cmp.Diff(&test.want, c.Patroni.Login); diff != "" {
+			t.Errorf("%s: login (-want +got):\n%s", test.login, diff)
+		}
+	}
+}
+
+// Of several databases the first counts.
+func TestOneDatabase(t *testing.T) {
+	t.Parallel()
+	text := `{"bunyan":{},"server_uuid":"u","datacenter":"d","patroni":7,"manatee":{"pg":{},"manatee":{"path":"/p","zk":{"connStr":"h"}}}}`
+	c, warnings, err := config.Parse("c.json", []byte(text))
+	if err != nil || c.Manatee == nil || c.Patroni != nil || len(warnings) != 1 || warnings[0] != "config.patroni is ignored because config.manatee is there" {
+		t.Errorf("configuration %+v, warnings %q, error %v", c, warnings, err)
 	}
 }
 
@@ -269,7 +339,7 @@ func errorText(err error) string {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, path := range []string{"standalone", "manatee", "everything"} {
+	for _, path := range []string{"standalone", "manatee", "patroni", "everything"} {
 		text, err := os.ReadFile("testdata/" + path + ".json")
 		if err != nil {
 			f.Fatal(err)
@@ -288,8 +358,14 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if (c.Standalone == nil) == (c.Manatee == nil) {
-			t.Errorf("%s: not exactly one of standalone and manatee: %+v", text, c)
+		databases := 0
+		for _, there := range []bool{c.Standalone != nil, c.Manatee != nil, c.Patroni != nil} {
+			if there {
+				databases++
+			}
+		}
+		if databases != 1 {
+			t.Errorf("%s: not exactly one database: %+v", text, c)
 		}
 		p := c.Pool
 		if c.Port < 0 || c.Port > 65535 || p.ConnectTimeout <= 0 || p.ConnectTimeout > 10*time.Second || p.TargetClaimDelay <= 0 ||

@@ -72,9 +72,16 @@ func (d *draft) complete() {
 			bunyan["level"] = strings.ToLower(level)
 		}
 	}
-	if root["standalone"] != nil && root["manatee"] != nil {
-		delete(root, "manatee") // not checked either, as the original checks little of it
-		d.warn("config.manatee is ignored because config.standalone is there")
+	first := ""
+	for _, name := range []string{"standalone", "manatee", "patroni"} {
+		switch {
+		case root[name] == nil:
+		case first == "":
+			first = name
+		default:
+			delete(root, name) // not checked either, as the original checks little of it
+			d.warn("config.%s is ignored because config.%s is there", name, first)
+		}
 	}
 	d.fill("config", serverSchema(), root)
 	sort.Strings(d.warnings)

@@ -24,6 +24,8 @@ var (
 //
 //	postgres://user@/database?host=/socket/directory
 //
+// and, for a cluster, several hosts with or without ports, separated by commas.
+//
 // Users, passwords, databases and parameters may be percent-encoded; a percent sign that starts no code stands for itself.
 // Errors never quote a part of the text, because any part may be a piece of a badly encoded password.
 func ParseURL(text string) (*URL, error) {
@@ -94,38 +96,54 @@ func isScheme(s string) bool {
 	return s != "" && letter(rune(s[0])) && !strings.ContainsFunc(s, other)
 }
 
-// parseAuthority reads user:password@host:port. A password may contain @ and colons.
+// parseAuthority reads user:password@host:port,host:port. A password may contain @ and colons.
 func (u *URL) parseAuthority(text string) error {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		user, password, _ := strings.Cut(text[:at], ":")
 		u.User, u.Password = unescape(user), Secret(unescape(password))
 		text = text[at+1:]
 	}
+	for i, one := range strings.Split(text, ",") {
+		h, err := parseHost(one)
+		switch {
+		case err != nil:
+			return err
+		case i == 0:
+			u.Host, u.Port = h.Host, h.Port
+		case h.Host == "" || u.Host == "":
+			return errors.New("in a list of hosts, none should be empty")
+		default:
+			u.More = append(u.More, h)
+		}
+	}
+	return nil
+}
+
+func parseHost(text string) (HostPort, error) {
 	host, port := text, ""
 	if inner, ok := strings.CutPrefix(text, "["); ok {
 		host, port, ok = strings.Cut(inner, "]")
 		if addr, err := netip.ParseAddr(host); !ok || err != nil || !addr.Is6() {
-			return errors.New("the host in brackets should be an IPv6 address")
+			return HostPort{}, errors.New("the host in brackets should be an IPv6 address")
 		}
 		port, ok = strings.CutPrefix(port, ":")
 		if !ok && port != "" {
-			return errors.New("after the bracket of the host should come a colon and the port")
+			return HostPort{}, errors.New("after the bracket of the host should come a colon and the port")
 		}
 	} else {
 		host, port, _ = strings.Cut(text, ":")
 		if strings.ContainsFunc(host, notInHost) {
-			return errors.New("the host should be one name or address; other signs in the user or the password must be percent-encoded")
+			return HostPort{}, errors.New("the host should be one name or address; other signs in the user or the password must be percent-encoded")
 		}
 	}
-	u.Host = host
 	if port == "" {
-		return nil
+		return HostPort{Host: host}, nil
 	}
 	if !validPort(port) {
-		return errors.New("the port should be a number from 1 to 65535")
+		return HostPort{}, errors.New("the port should be a number from 1 to 65535")
 	}
-	u.Port, _ = strconv.Atoi(port)
-	return nil
+	number, err := strconv.Atoi(port)
+	return HostPort{host, number}, err
 }
 
 func notInHost(r rune) bool { return r <= ' ' || strings.ContainsRune(`,;'"\[]%<>`, r) }
@@ -156,6 +174,11 @@ func (u *URL) parseQuery(query string, socket bool) error {
 			u.SSLCert = value
 		case name == "sslkey":
 			u.SSLKey = value
+		case name == "target_session_attrs":
+			if !slices.Contains([]string{"any", "read-write", "primary"}, value) {
+				return errors.New("target_session_attrs should be read-write, primary or any")
+			}
+			u.ReadOnly = value == "any"
 		case name == "application_name":
 			u.ApplicationName = value
 		case name == "fallback_application_name":

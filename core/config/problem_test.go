@@ -46,8 +46,8 @@ func TestProblems(t *testing.T) {
 
 		// What the original found out by dying.
 		{`{}`, "config should have required property 'bunyan', config should have required property 'datacenter', " +
-			"config should have required property 'server_uuid', config should have required property 'standalone' or 'manatee'"},
-		{`{"bunyan":{},"server_uuid":"u","datacenter":"d"}`, "config should have required property 'standalone' or 'manatee'"},
+			"config should have required property 'server_uuid', config should have required property 'standalone' or 'manatee' or 'patroni'"},
+		{`{"bunyan":{},"server_uuid":"u","datacenter":"d"}`, "config should have required property 'standalone' or 'manatee' or 'patroni'"},
 		{pg(`{"connectTimeout":0}`), "config.standalone.pg.connectTimeout should be > 0"},
 		{pg(`{"connectTimeout":10001}`), "config.standalone.pg.connectTimeout should be <= 10000"},
 		{pg(`{"targetClaimDelay":0}`), "config.standalone.pg.targetClaimDelay should be > 0"},

@@ -30,7 +30,8 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 type URL struct {
 	SocketDir string // directory of the UNIX socket; then there is no Host
 	Host      string
-	Port      int // 0: not given
+	Port      int        // 0: not given
+	More      []HostPort // the other servers of a cluster, of which the one that can be written to is used
 	User      string
 	Password  Secret
 	Database  string
@@ -43,7 +44,16 @@ type URL struct {
 	ApplicationName         string
 	FallbackApplicationName string // if neither ApplicationName nor PGAPPNAME is set
 
+	// ReadOnly says that a server will do that cannot be written to, such as a standby.
+	ReadOnly bool
+
 	Ignored []string // names of the URL's parameters that mean nothing here
+}
+
+// HostPort is where a server is.
+type HostPort struct {
+	Host string
+	Port int // 0: not given
 }
 
 // setting is one keyword of a connection string of libpq.
@@ -51,13 +61,10 @@ type setting struct{ keyword, value string }
 
 // settings returns what u says, in libpq's words; what it does not say has the value "".
 func (u *URL) settings() []setting {
-	port := ""
-	if u.Port != 0 {
-		port = strconv.Itoa(u.Port)
-	}
-	host := u.Host
-	if u.SocketDir != "" {
-		host = u.SocketDir
+	host, port := u.hosts()
+	attributes := ""
+	if len(u.More) > 0 && !u.ReadOnly {
+		attributes = "read-write"
 	}
 	application := u.ApplicationName
 	if application == "" && os.Getenv("PGAPPNAME") == "" {
@@ -78,7 +85,36 @@ func (u *URL) settings() []setting {
 		{"sslcert", u.SSLCert},
 		{"sslkey", u.SSLKey},
 		{"application_name", application},
+		{"target_session_attrs", attributes},
 	}
+}
+
+// hosts returns the hosts and their ports as libpq lists them: one port for all, or one for each.
+func (u *URL) hosts() (hosts, ports string) {
+	if u.SocketDir != "" {
+		hosts = u.SocketDir
+	} else {
+		hosts = u.Host
+	}
+	if u.Port != 0 {
+		ports = strconv.Itoa(u.Port)
+	}
+	if len(u.More) == 0 {
+		return hosts, ports
+	}
+	const standard = "5432"
+	if ports == "" {
+		ports = standard
+	}
+	for _, other := range u.More {
+		hosts += "," + other.Host
+		if other.Port == 0 {
+			ports += "," + standard
+			continue
+		}
+		ports += "," + strconv.Itoa(other.Port)
+	}
+	return hosts, ports
 }
 
 // ConnString returns u as a connection string of libpq, in its keyword='value' form, the password included. It leaves out
@@ -103,14 +139,24 @@ func (u *URL) String() string {
 	if u.SocketDir != "" {
 		return strings.TrimSpace(u.SocketDir + " " + u.Database)
 	}
-	shown := url.URL{Scheme: "tcp", Host: u.Host, Path: "/" + u.Database}
+	shown := url.URL{Scheme: "tcp", Path: "/" + u.Database}
 	if u.User != "" {
 		shown.User = url.User(u.User)
 	}
-	if u.Port != 0 {
-		shown.Host = net.JoinHostPort(u.Host, strconv.Itoa(u.Port))
-	} else if strings.Contains(u.Host, ":") {
-		shown.Host = "[" + u.Host + "]"
+	shown.Host = HostPort{u.Host, u.Port}.String()
+	for _, other := range u.More {
+		shown.Host += "," + other.String()
 	}
 	return shown.String()
+}
+
+// String returns host or host:port, as they stand in a URL.
+func (h HostPort) String() string {
+	switch {
+	case h.Port != 0:
+		return net.JoinHostPort(h.Host, strconv.Itoa(h.Port))
+	case strings.Contains(h.Host, ":"):
+		return "[" + h.Host + "]"
+	}
+	return h.Host
 }

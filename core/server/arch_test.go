@@ -33,6 +33,7 @@ var edges = []struct {
 	{"schemas", ""},
 
 	{"core/bunyan", "core/jsvalue"},
+	{"core/cluster", ""},
 	{"core/config", "core/spelling schemas"},
 	{"core/fast", "core/jsvalue"},
 	{"core/localpg", ""},
@@ -59,10 +60,11 @@ var owners = map[string][]string{
 	"github.com/santhosh-tekuri/jsonschema/v5": {"core/bucket", "core/config", "core/reconcile"},
 	"github.com/spf13/cobra":                   {"cmd/moray"},
 	"go.yaml.in/yaml/v3":                       {"core/reconcile"},
-	"go.uber.org/goleak":                       {"core/pgstore/pgtest"},
+	"github.com/go-zookeeper/zk":               {"core/cluster", "core/cluster/zktest"},
+	"go.uber.org/goleak":                       {"core/pgstore/pgtest", "core/cluster/zktest"},
 	"github.com/prometheus/common":             {"core/monitor"},
 	"golang.org/x/sync":                        {"core/monitor"},
-	"golang.org/x/sys":                         {"core/localpg", "hooks/sdk"},
+	"golang.org/x/sys":                         {"core/cluster", "core/localpg", "hooks/sdk"},
 	"github.com/hashicorp/go-plugin":           {"hooks", "hooks/sdk"},
 	"google.golang.org/grpc":                   {"hooks", "hooks/internal/wire", "hooks/sdk"},
 }

@@ -66,7 +66,7 @@ func New(c *config.Config, o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Standalone == nil {
-		return nil, errors.New("config.manatee: this server follows no cluster; name the database in config.standalone")
+		return nil, errors.New("config: this server follows no cluster; name the database in config.standalone")
 	}
 	host, err := os.Hostname()
 	if err != nil {
