@@ -50,6 +50,7 @@ var edges = []struct {
 	{"core/client", "core/fast core/jsvalue"},
 	{"hooks/internal/wire", ""},
 	{"hooks/sdk", "hooks/internal/wire"},
+	{"plugins/js", "hooks/sdk"},
 	{"cmd/moray", "core/bunyan core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server schemas"},
 }
 
@@ -66,6 +67,7 @@ var owners = map[string][]string{
 	"golang.org/x/sync":                        {"core/monitor"},
 	"golang.org/x/sys":                         {"core/cluster", "core/localpg", "hooks/sdk"},
 	"github.com/hashicorp/go-plugin":           {"hooks", "hooks/sdk"},
+	"github.com/dop251/goja":                   {"plugins/js"},
 	"google.golang.org/grpc":                   {"hooks", "hooks/internal/wire", "hooks/sdk"},
 }
 

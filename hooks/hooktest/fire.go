@@ -168,7 +168,9 @@ func (r *run) binding(b *Binding) error {
 		case *wire.PluginMessage_Log:
 			r.result.Log = append(r.result.Log, line(m.Log))
 		case *wire.PluginMessage_Statement:
-			if err := r.statement(m.Statement); err != nil {
+			if err := r.statement(m.Statement); late.Load() {
+				return ErrTimeout
+			} else if err != nil {
 				return err
 			}
 		case *wire.PluginMessage_Answer:

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/url"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -52,7 +53,7 @@ func Start(t testing.TB, p sdk.Plugin) *Plugin {
 	}
 	served := make(chan error, 1)
 	go func() { served <- sdk.ServeOn(ln, p) }()
-	conn, err := grpc.NewClient("unix:"+ln.Addr().String(),
+	conn, err := grpc.NewClient((&url.URL{Scheme: "unix", Path: ln.Addr().String()}).String(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)))
 	if err != nil {
