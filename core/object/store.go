@@ -23,7 +23,7 @@ type Store interface {
 
 	// Do runs one statement as a transaction of its own and passes each row to row. The store decides how the statement is sent,
 	// and may run it again when it is certain that nothing was committed: row is then called again from the first row on.
-	// An error of row ends the statement and is returned. For a statement that is not query.Alone, row must not block.
+	// An error of row ends the statement and is returned. For a query.Read or query.Write, row must not block.
 	Do(ctx context.Context, s *query.Statement, row func(Row) error) error
 
 	// InTx runs fn in a transaction at READ COMMITTED, which is committed if fn returns nil.

@@ -119,10 +119,10 @@ func (p *pool) dispatch(c *conn, first *waiter) {
 	for w := first; w != nil; {
 		runtime.Gosched() // those who came with it may not have got as far as the queue
 		batch := p.collect(w)
-		if w.statement.Sharing == query.Read {
-			p.runReads(c, batch)
-		} else {
+		if w.statement.Sharing == query.Write {
 			p.runWrites(c, batch)
+		} else {
+			p.runReads(c, batch)
 		}
 		p.mu.Lock()
 		p.unhold(c)
@@ -139,7 +139,7 @@ func (p *pool) collect(first *waiter) []*waiter {
 	defer p.mu.Unlock()
 	for len(batch) < maxGroup {
 		w := p.queue.pop(short, func(w *waiter) bool {
-			return w.statement.Sharing == first.statement.Sharing && size+w.statement.Size() <= maxGroupSize
+			return (w.statement.Sharing == query.Write) == (first.statement.Sharing == query.Write) && size+w.statement.Size() <= maxGroupSize
 		})
 		if w == nil {
 			break
@@ -155,12 +155,19 @@ func (p *pool) collect(first *waiter) []*waiter {
 func (p *pool) runReads(c *conn, batch []*waiter) {
 	defer p.contain(c, &batch)
 	for len(batch) > 0 && c.broken == nil {
+		hurried := slices.ContainsFunc(batch, func(w *waiter) bool { return w.statement.Sharing == query.Scan })
+		if hurried {
+			c.queue(hurry)
+		}
 		for _, w := range batch {
 			c.queue(w.statement)
 		}
 		c.sync()
 		if c.flush() != nil {
 			break
+		}
+		if hurried {
+			c.result(nil) //nolint:errcheck // because it cannot be refused, and a broken connection shows below
 		}
 		for len(batch) > 0 {
 			w := batch[0]
@@ -169,11 +176,12 @@ func (p *pool) runReads(c *conn, batch []*waiter) {
 				break
 			}
 			batch = batch[1:]
-			if lockTimedOut(err) {
+			skipped := err != nil && !errors.Is(err, errRunAlone)
+			if lockTimedOut(err) || hurried && sqlState(err) == "57014" { // query_canceled
 				err = errRunAlone
 			}
 			w.done <- grant{err: err}
-			if err != nil {
+			if skipped {
 				break
 			}
 		}

@@ -41,6 +41,9 @@ func (c *conn) queue(s *query.Statement) {
 	}
 	c.bind(name, s.Args)
 	c.out = append(c.out, execute...)
+	if s.MaxRows > 0 {
+		binary.BigEndian.PutUint32(c.out[len(c.out)-4:], s.MaxRows)
+	}
 }
 
 // bind appends a Bind message for the unnamed portal: parameters and results in text form. It is pgproto3's without what that
@@ -133,6 +136,9 @@ func (c *conn) result(row func(object.Row) error) (int64, error) {
 		case *pgproto3.EmptyQueryResponse:
 			c.deadline(0)
 			return 0, nil
+		case *pgproto3.PortalSuspended: // it has more than MaxRows
+			c.deadline(0)
+			return 0, errRunAlone
 		case *pgproto3.ErrorResponse:
 			c.deadline(0)
 			err := pgconn.ErrorResponseToPgError(m)

@@ -13,3 +13,6 @@ func (s *Store) Open() (open, idle int) {
 	defer s.pool.mu.Unlock()
 	return len(s.pool.conns), len(s.pool.idle)
 }
+
+// Brief reports whether statements with a text share round trips.
+func (s *Store) Brief(text string) bool { return s.manners.brief(text) }

@@ -42,6 +42,7 @@ type Config struct {
 // Run was called; requests wait for it.
 type Store struct {
 	pool    *pool
+	manners manners
 	limits  Limits
 	log     *slog.Logger
 	listens prometheus.Gauge
@@ -130,23 +131,34 @@ func (s *Store) timeout(c *object.Caller) time.Duration {
 
 // once runs a statement as it can be run best.
 func (s *Store) once(ctx context.Context, caller *object.Caller, timeout time.Duration, st *query.Statement, row func(object.Row) error) error {
-	if st.Sharing != query.Alone && timeout == 0 {
+	switch {
+	case st.Sharing == query.Scan:
+		return s.scan(ctx, caller, timeout, st, row)
+	case st.Sharing != query.Alone && timeout == 0:
 		err := s.pool.quick(ctx, caller.Client, st, row)
 		if !errors.Is(err, errRunAlone) {
 			return err
 		}
 	}
+	_, err := s.alone(ctx, caller, timeout, st, row)
+	return err
+}
+
+// alone runs a statement on a connection of its own. It returns how long it took, without the wait for the connection.
+func (s *Store) alone(ctx context.Context, caller *object.Caller, timeout time.Duration, st *query.Statement, row func(object.Row) error) (time.Duration, error) {
 	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket, find: caller.Find})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer s.pool.release(c)
+	start := time.Now()
 	_, err = c.run(timeout, row, waitPatiently, st)
+	taken := time.Since(start)
 	switch {
 	case st.Sharing == query.Write:
-		return c.outcome(err)
+		err = c.outcome(err)
 	case errors.Is(c.broken, errTimeout), errors.Is(c.broken, errAbandoned):
 		s.pool.cancel(c)
 	}
-	return err
+	return taken, err
 }

@@ -50,13 +50,13 @@ func (o *Objects) Find(w *Where, page Page, counted bool) (*Selection, error) {
 	return s, nil
 }
 
-// Statement returns what is to be run.
+// Statement returns what is to be run: for a find a Scan.
 func (s *Selection) Statement() *Statement {
 	args := make([][]byte, len(s.args))
 	for i, a := range s.args {
 		args[i] = []byte(a.text)
 	}
-	return &Statement{SQL: s.sql, Args: args}
+	return &Statement{SQL: s.sql, Args: args, Sharing: Scan}
 }
 
 // AppendJSON appends the record that shows what would be run, instead of running it.

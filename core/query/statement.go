@@ -11,6 +11,8 @@ type Statement struct {
 	Args [][]byte
 	// Sharing says with what the statement may share a round trip.
 	Sharing Sharing
+	// MaxRows is how many rows are fetched at most; 0 is all.
+	MaxRows uint32
 	// Once says that the text is not worth being kept prepared.
 	Once bool
 	// Order is by which the members of a group of writes are sorted, so that two groups take row locks in the same order.
@@ -29,6 +31,9 @@ const (
 	// Write is for statements that change one row and answer with rows, never with an error, where the row is not as expected.
 	// Several of them share one transaction.
 	Write
+	// Scan is for statements that read rows by a filter. They share a round trip while others with the same text turn out to be
+	// short, and are Alone otherwise.
+	Scan
 )
 
 // Size returns the number of bytes that s takes in a round trip, about.
