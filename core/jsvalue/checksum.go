@@ -1,7 +1,6 @@
 package jsvalue
 
 import (
-	"fmt"
 	"hash/crc32"
 	"unicode/utf8"
 )
@@ -17,7 +16,12 @@ func Etag(text []byte) string {
 	if ascii < len(text) {
 		sum = crc32.Update(sum, crc32.IEEETable, AppendLowBytes(make([]byte, 0, len(text)-ascii), text[ascii:]))
 	}
-	return fmt.Sprintf("%08X", sum)
+	const digits = "0123456789ABCDEF"
+	var etag [8]byte
+	for i := range etag {
+		etag[i] = digits[sum>>(28-4*i)&0xF]
+	}
+	return string(etag[:])
 }
 
 // AppendLowBytes appends the low eight bits of each UTF-16 unit of text, which is UTF-8 or WTF-8. The checksums of the

@@ -92,21 +92,29 @@ func notFound(b *bucket.Bucket, key string) error {
 // null. A value that is not of its index's type is InvalidIndexType.
 func columns(b *bucket.Bucket, object *jsvalue.Object) ([][]byte, error) {
 	texts := make([][]byte, len(b.Columns))
+	shared := make([]byte, 0, columnsSize)
 	for i := range b.Columns {
-		var err error
-		if texts[i], err = column(&b.Columns[i], object); err != nil {
+		text, err := column(shared, &b.Columns[i], object)
+		if err != nil {
 			return nil, err
+		}
+		if texts[i] = text[:len(text):len(text)]; len(text) <= cap(shared) {
+			shared = shared[len(text):len(text)] // what is left of it
 		}
 	}
 	return texts, nil
 }
 
-func column(c *bucket.Column, object *jsvalue.Object) ([]byte, error) {
+// columnsSize is how much memory the texts of a row's columns get together. Longer ones get their own.
+const columnsSize = 128
+
+// column returns the text for the column of an index, in the memory of dst if it is large enough.
+func column(dst []byte, c *bucket.Column, object *jsvalue.Object) ([]byte, error) {
 	member := object.Get(c.Name)
 	if member == nil || member.IsNull() {
 		return nil, nil
 	}
-	text, err := c.Type.AppendColumn(make([]byte, 0, len(member)), member)
+	text, err := c.Type.AppendColumn(dst[:0], member)
 	if err != nil {
 		return nil, fault.New(fault.InvalidIndexType, "index(%s) is of type %s", c.Name, c.Type.Elem()).Because(err)
 	}

@@ -87,37 +87,57 @@ func (w *writing) atOnce(b *bucket.Bucket, do doFunc) (done bool, err error) {
 	if err != nil {
 		return false, nil
 	}
-	var st *query.Statement
+	var answer putAnswer
 	switch statements := query.For(b); w.Expects.kind {
 	case anything:
-		st = statements.PutAny(row)
+		answer, err = putAny(statements, row, do)
 	case nothing:
-		st = statements.PutNew(row)
+		answer, err = runPut(statements.PutNew(row), do)
 	case exactly:
-		st = statements.PutIf(row, w.Expects.etag)
+		answer, err = runPut(statements.PutIf(row, w.Expects.etag), do)
 	}
-	var answered, written bool
-	var actual []byte
-	err = do(st, func(r Row) error {
-		answered, written, actual = true, r[0] != nil, nil
-		if r[1] != nil {
-			actual = append([]byte{}, r[1]...)
-		}
-		return nil
-	})
 	switch {
 	case isStale(err), errors.Is(err, ErrRefused):
 		return false, nil
 	case err != nil:
 		return true, explain(err, b, w.key)
-	case written:
+	case answer.written:
 		return true, nil
-	case !answered:
+	case !answer.came:
 		return false, nil
 	}
 	// The object that was there when it was looked at does not fit, unless it was changed back just then.
-	err = w.Expects.check(b, w.key, actual)
+	err = w.Expects.check(b, w.key, answer.actual)
 	return err != nil, err
+}
+
+// putAnswer is the row with which a put that commits itself answers.
+type putAnswer struct {
+	came        bool // there was a row
+	written     bool
+	overwritten bool   // it was an update
+	actual      []byte // if it was not written: the etag of the object that is there, nil if there is none
+}
+
+func runPut(st *query.Statement, do doFunc) (a putAnswer, err error) {
+	err = do(st, func(r Row) error {
+		a = putAnswer{came: true, written: r[0] != nil, overwritten: isTrue(r[0]), actual: bytes.Clone(r[1])}
+		return nil
+	})
+	return a, err
+}
+
+// putAny writes an object whatever is there: with the cheaper statement, which only overwrites, if that is likely to do.
+func putAny(statements *query.Objects, row *query.Put, do doFunc) (a putAnswer, err error) {
+	if statements.Habit.Overwrites() {
+		if a, err = runPut(statements.Overwrite(row), do); err != nil || a.written {
+			return a, err
+		}
+	}
+	if a, err = runPut(statements.PutAny(row), do); a.written {
+		statements.Habit.Note(a.overwritten)
+	}
+	return a, err
 }
 
 // put writes step by step in tx. The error is ErrStale if hooks would have to run again: what they did has to be undone first.

@@ -339,3 +339,26 @@ func TestUniqueAttribute(t *testing.T) {
 	s.put("b", "third", `{}`) // NULL is not a value
 	want(t, "get", s.get("b", "third"), `{}`)
 }
+
+// TestPutHabit: after many overwrites puts expect one more. Whatever comes instead is done right, and no id is drawn in vain.
+func TestPutHabit(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.newBucket(t, "b s=string u=string!")
+	for i := range 40 {
+		want(t, "overwrite", s.put("b", "k", fmt.Sprintf(`{"s":"%d"}`, i)), etag(fmt.Sprintf(`{"s":"%d"}`, i)))
+	}
+	want(t, "ids drawn", s.drawn(t, "b"), "1")
+	want(t, "a new object", s.put("b", "new", `{"s":"x","u":"taken"}`), etag(`{"s":"x","u":"taken"}`))
+	want(t, "ids drawn", s.drawn(t, "b"), "2")
+	for i := range 40 {
+		s.put("b", "k", fmt.Sprintf(`{"s":"%d"}`, i))
+	}
+	want(t, "unique violation", s.put("b", "k", `{"u":"taken"}`), `UniqueAttributeError: "u" is a unique attribute; value "taken" already exists`)
+	s.changeBucket(t, "b version=1 s=string u=string! n=number")
+	want(t, "with a definition that is not current", s.put("b", "k", `{"n":5}`), etag(`{"n":5}`))
+	want(t, "row", s.rows(t, `SELECT concat_ws('|', _id, _etag, n, _rver) FROM b WHERE _key = 'k'`), "1|"+etag(`{"n":5}`)+"|5|1")
+	s.del("b", "k", "")
+	want(t, "after it was deleted", s.put("b", "k", `{"s":"again"}`), etag(`{"s":"again"}`))
+	want(t, "its id", s.rows(t, `SELECT _id FROM b WHERE _key = 'k'`), "3")
+}

@@ -135,7 +135,7 @@ func reindexed(b *bucket.Bucket, object *jsvalue.Object, row Row) ([][]byte, err
 			}
 		}
 		var err error
-		if texts[i], err = column(c, object); err != nil {
+		if texts[i], err = column([]byte{}, c, object); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -197,7 +198,9 @@ func (p *pool) runReads(c *conn, batch []*waiter) {
 func (p *pool) runWrites(c *conn, batch []*waiter) {
 	defer p.contain(c, &batch)
 	for len(batch) > 0 {
-		slices.SortStableFunc(batch, func(a, b *waiter) int { return strings.Compare(a.statement.Order, b.statement.Order) })
+		slices.SortStableFunc(batch, func(a, b *waiter) int {
+			return cmp.Or(strings.Compare(a.statement.Table, b.statement.Table), strings.Compare(a.statement.Key, b.statement.Key))
+		})
 		failed, err := c.group(batch)
 		if c.broken != nil || c.warned {
 			err = c.outcome(err)

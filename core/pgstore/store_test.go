@@ -256,7 +256,7 @@ func TestSharing(t *testing.T) {
 				_, errs[i] = one(ctx, s, statement(query.Write, "INSERT INTO t VALUES ($1, $2, 1000) RETURNING n", fmt.Sprint(i), "15"))
 			default:
 				st := statement(query.Write, "INSERT INTO t VALUES ($1, $2) RETURNING n", fmt.Sprint(i), fmt.Sprint(i))
-				st.Order = fmt.Sprint(requests - i)
+				st.Key = fmt.Sprint(requests - i)
 				values[i], errs[i] = one(ctx, s, st)
 			}
 		})

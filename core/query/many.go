@@ -68,7 +68,7 @@ func (o *Objects) counted(st *Statement, p *placeholders, rows, change string) {
 	st.SQL = `WITH _definition AS (SELECT ` + p.current() + ` AS current), ` + rows +
 		`, _changed AS (` + change + ` WHERE ` + in + ` AND (SELECT current FROM _definition) RETURNING 1)` +
 		` SELECT (SELECT count(*) FROM _changed), current FROM _definition`
-	st.Args = append(st.Args, o.definition()...)
+	st.Args = append(st.Args, o.definition[:]...)
 }
 
 // Stale locks rows, at most limit, that were not written by this version of the definition; the answer are rows as those of
@@ -108,6 +108,6 @@ func (o *Objects) Reindex(key string, value []byte, columns [][]byte) *Statement
 func (o *Objects) Reindexed() *Statement {
 	return &Statement{
 		SQL:  `UPDATE buckets_config SET reindex_active = '{}' WHERE name = $1 AND xmin = $2::xid RETURNING true`,
-		Args: o.definition(),
+		Args: o.definition[:],
 	}
 }

@@ -20,9 +20,14 @@ type Objects struct {
 	bucket *bucket.Bucket
 	table  string // quoted
 
+	definition [2][]byte // the arguments of placeholders.current
+	// Habit is what the puts to the bucket have been like.
+	Habit Habit
+
 	selected                   string // the columns of a row
 	get, lock                  string
 	putAny, putNew, putIf, del string
+	overwrite                  string
 	insert, update, serial     string
 }
 
@@ -112,6 +117,7 @@ func etagIs(placeholder string) string { return `rpad(_etag::text, 8) = ` + plac
 // 32 bits, and fires triggers BEFORE INSERT that belong to consumers.
 func build(b *bucket.Bucket) *Objects {
 	o := &Objects{bucket: b, table: Quote(b.Table), selected: selected(b)}
+	o.definition = [2][]byte{[]byte(b.Name), strconv.AppendUint(nil, uint64(b.Generation), 10)}
 	t := o.table
 	o.get = `SELECT ` + o.selected + ` FROM ` + t + ` WHERE _key = $1`
 	o.lock = `WITH _cur AS MATERIALIZED (SELECT _etag FROM ` + t + ` WHERE _key = $1 FOR UPDATE)` +
@@ -128,6 +134,7 @@ func build(b *bucket.Bucket) *Objects {
 	o.putAny = `WITH _upd AS (` + w.update(current) + id + `),` +
 		` _ins AS (` + w.insert(`NOT EXISTS (SELECT FROM _upd) AND `+current) + checked + `)` +
 		` SELECT true, NULL, _id FROM _upd UNION ALL SELECT false, NULL, _id FROM _ins`
+	o.overwrite = w.update(current) + ` RETURNING true, NULL, ` + idOf(b)
 	o.putNew = `WITH _ins AS (` + w.insert(`NOT EXISTS (SELECT FROM `+t+` WHERE _key = $1) AND `+current) + checked + `), ` + cur(`_ins`) +
 		` SELECT false, NULL, _id FROM _ins UNION ALL SELECT NULL, _etag, NULL FROM _cur`
 	etag := w.placeholders.next()
@@ -208,22 +215,22 @@ type Put struct {
 }
 
 func (o *Objects) args(p *Put, ordered bool) [][]byte {
+	text := make([]byte, 0, len(p.Key)+len(p.Etag)+20) // of key, etag and mtime
+	text = append(append(text, p.Key...), p.Etag...)
+	short := len(text)
+	text = strconv.AppendInt(text, p.Mtime, 10)
+
 	args := make([][]byte, 0, len(p.Columns)+9)
-	args = append(args, []byte(p.Key), p.Value, []byte(p.Etag), strconv.AppendInt(nil, p.Mtime, 10), p.Vnode)
+	args = append(args, text[:len(p.Key):len(p.Key)], p.Value, text[len(p.Key):short:short], text[short:], p.Vnode)
 	args = append(args, p.Columns...)
 	if ordered {
 		args = append(args, p.Serial)
 	}
-	return append(args, o.definition()...)
-}
-
-// definition are the arguments of [placeholders.current].
-func (o *Objects) definition() [][]byte {
-	return [][]byte{[]byte(o.bucket.Name), strconv.AppendUint(nil, uint64(o.bucket.Generation), 10)}
+	return append(args, o.definition[:]...)
 }
 
 func (o *Objects) write(sql string, args [][]byte, key string) *Statement {
-	return &Statement{SQL: sql, Args: args, Sharing: Write, Order: o.table + key}
+	return &Statement{SQL: sql, Args: args, Sharing: Write, Table: o.table, Key: key}
 }
 
 // PutAny writes an object whatever is there. The answer of the three puts is a row of
@@ -234,6 +241,10 @@ func (o *Objects) write(sql string, args [][]byte, key string) *Statement {
 //
 // or no row, if another request changed the object or the definition at the same moment; nothing was written then.
 func (o *Objects) PutAny(p *Put) *Statement { return o.write(o.putAny, o.args(p, false), p.Key) }
+
+// Overwrite writes an object if there is one. The answer is the same, and no row if there is none. It costs PostgreSQL a fifth
+// less than PutAny.
+func (o *Objects) Overwrite(p *Put) *Statement { return o.write(o.overwrite, o.args(p, false), p.Key) }
 
 // PutNew writes an object if there is none.
 func (o *Objects) PutNew(p *Put) *Statement { return o.write(o.putNew, o.args(p, false), p.Key) }
@@ -247,7 +258,7 @@ func (o *Objects) PutIf(p *Put, etag string) *Statement {
 // removed, else the etag of what is there, and whether the definition is current. If it is, and all else is NULL, there is no
 // object.
 func (o *Objects) Delete(key string, etag []byte) *Statement {
-	return o.write(o.del, append([][]byte{[]byte(key), etag}, o.definition()...), key)
+	return o.write(o.del, [][]byte{[]byte(key), etag, o.definition[0], o.definition[1]}, key)
 }
 
 // Lock locks the row with the given key. The answer is one row: the etag, NULL if there is no row, and the generation of the

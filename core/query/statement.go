@@ -15,9 +15,9 @@ type Statement struct {
 	MaxRows uint32
 	// Once says that the text is not worth being kept prepared.
 	Once bool
-	// Order is by which the members of a group of writes are sorted, so that two groups take row locks in the same order.
-	// It is the table and the key.
-	Order string
+	// Table and Key are by what the members of a group of writes are sorted, so that two groups take row locks in the same
+	// order.
+	Table, Key string
 }
 
 // Sharing says with what a statement may share a round trip when connections are scarce.

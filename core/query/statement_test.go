@@ -120,6 +120,7 @@ func (b *table) objects(t *testing.T) string {
 	}{
 		{"Get", o.Get("k")},
 		{"PutAny", o.PutAny(put)},
+		{"Overwrite", o.Overwrite(put)},
 		{"PutNew", o.PutNew(put)},
 		{"PutIf", o.PutIf(put, "12345678")},
 		{"Delete", o.Delete("k", []byte("12345678"))},
@@ -138,7 +139,7 @@ func (b *table) objects(t *testing.T) string {
 		if err := b.prepare(s.SQL); err != nil {
 			t.Errorf("%s of %s: %v\n%s", s.name, b.Name, err, s.SQL)
 		}
-		fmt.Fprintf(&out, "%s, %s, order %q\n%s", s.name, sharing(s.Sharing), s.Order, show(s.Statement))
+		fmt.Fprintf(&out, "%s, %s, order %q\n%s", s.name, sharing(s.Sharing), s.Table+s.Key, show(s.Statement))
 	}
 	return out.String()
 }

@@ -18,6 +18,6 @@ func putObject(c *call) error {
 	if err != nil {
 		return err
 	}
-	answer := jsvalue.AppendString([]byte(`{"etag":`), etag)
+	answer := jsvalue.AppendString(append(make([]byte, 0, 24), `{"etag":`...), etag)
 	return c.send(append(answer, '}'))
 }
