@@ -16,7 +16,9 @@ else is applying changes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(bucketsValidateCommand(), bucketsFmtCommand(), bucketsSchemaCommand())
+	cmd.AddCommand(
+		bucketsValidateCommand(), bucketsPlanCommand(), bucketsDiffCommand(), bucketsExportCommand(), bucketsFmtCommand(), bucketsSchemaCommand(),
+	)
 	return cmd
 }
 

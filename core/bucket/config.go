@@ -17,6 +17,7 @@ type Config struct {
 	Columns                   []Column
 	Version                   float64
 	Ordered                   bool
+	Schema                    *Schema // of the values; nil for any
 }
 
 // The shapes of the members of a definition, in the order in which they are checked.
@@ -58,11 +59,12 @@ func ParseConfig(ctx context.Context, t Triggers, name string, config jsvalue.Va
 	if options.Member("trackModification") != nil {
 		return nil, fault.New(fault.InvalidBucketConfig, `"trackModification" is no longer supported`)
 	}
-	if _, err := compileSchema(options); err != nil {
+	schema, err := compileSchema(options)
+	if err != nil {
 		return nil, err
 	}
 	c := &Config{
-		Index: index, Options: options,
+		Index: index, Options: options, Schema: schema,
 		Version: options.Member("version").Float(),
 		Ordered: options.Member("guaranteeOrder").IsTrue(),
 	}

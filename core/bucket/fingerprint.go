@@ -61,3 +61,9 @@ func canonicalOptions(text []byte) []byte {
 	}
 	return sorted(withVersion(options), "{}")
 }
+
+// Fingerprint is that of the definition.
+func (c *Config) Fingerprint() string { return Fingerprint(c.Index, c.Pre, c.Post, c.Options) }
+
+// Fingerprint is that of the stored definition.
+func (r *Record) Fingerprint() string { return Fingerprint(r.Index, r.Pre, r.Post, r.Options) }

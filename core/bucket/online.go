@@ -25,13 +25,13 @@ var errChangedMeanwhile = errors.New("the definition changed meanwhile")
 // maxPlans is how often an update begins anew because others come between.
 const maxPlans = 10
 
-func (s *Service) updateOnline(ctx context.Context, name string, next *Config, noReindex bool) error {
-	return s.Store.InBucketSession(ctx, name, func(session Session) error {
+func (s *Service) updateOnline(ctx context.Context, r *request) error {
+	return s.Store.InBucketSession(ctx, r.name, func(session Session) error {
 		var err error
 		for range maxPlans {
-			err = updateInSteps(ctx, session, name, next, noReindex)
+			err = updateInSteps(ctx, session, r)
 			if err != nil {
-				err = errors.Join(err, cleanUp(ctx, session, name))
+				err = errors.Join(err, cleanUp(ctx, session, r.name))
 			}
 			if !errors.Is(err, errChangedMeanwhile) {
 				break
@@ -42,14 +42,14 @@ func (s *Service) updateOnline(ctx context.Context, name string, next *Config, n
 }
 
 // updateInSteps makes one attempt.
-func updateInSteps(ctx context.Context, session Session, name string, next *Config, noReindex bool) error {
-	if err := cleanUp(ctx, session, name); err != nil {
+func updateInSteps(ctx context.Context, session Session, r *request) error {
+	if err := cleanUp(ctx, session, r.name); err != nil {
 		return err
 	}
 	var u *update
 	var build []Index
 	err := session.InTx(ctx, func(tx Tx) (err error) {
-		if u, err = plan(ctx, tx, name, next, noReindex); err != nil {
+		if u, err = plan(ctx, tx, r); err != nil {
 			return err
 		}
 		build = u.buildIndexes()
@@ -69,7 +69,7 @@ func updateInSteps(ctx context.Context, session Session, name string, next *Conf
 		}
 	}
 	return session.InTx(ctx, func(tx Tx) error {
-		now, err := plan(ctx, tx, name, next, noReindex)
+		now, err := plan(ctx, tx, r)
 		if err != nil {
 			return err
 		}

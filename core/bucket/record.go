@@ -46,10 +46,10 @@ func Load(r *Record) (*Bucket, error) {
 	for i := range b.Columns {
 		b.Columns[i].Missing = !slices.Contains(r.Attributes, b.Columns[i].Ident)
 	}
-	if b.Pre, err = parseTriggers(r.Pre); err != nil {
+	if b.Pre, err = ParseTriggers(r.Pre); err != nil {
 		return nil, fmt.Errorf("bucket %s: column pre: %w", r.Name, err)
 	}
-	if b.Post, err = parseTriggers(r.Post); err != nil {
+	if b.Post, err = ParseTriggers(r.Post); err != nil {
 		return nil, fmt.Errorf("bucket %s: column post: %w", r.Name, err)
 	}
 	if err := b.parseOptions(r.Options); err != nil {

@@ -17,6 +17,15 @@ import (
 // Schema is a JSON Schema that the values of a bucket must fit: its option schema. It is safe for concurrent use.
 type Schema struct {
 	schema *jsonschema.Schema
+	text   string // with sorted members
+}
+
+// Equal reports whether two schemas are the same; nil is the absence of one.
+func (s *Schema) Equal(t *Schema) bool {
+	if s == nil || t == nil {
+		return s == t
+	}
+	return s.text == t.text
 }
 
 // compileSchema returns the schema in the options of a bucket, or nil if they have none. One that is no JSON Schema is
@@ -39,7 +48,7 @@ func compileSchema(options jsvalue.Value) (*Schema, error) {
 	if err != nil {
 		return nil, badSchema(err)
 	}
-	return &Schema{schema}, nil
+	return &Schema{schema, string(jsvalue.AppendSorted(nil, text))}, nil
 }
 
 func badSchema(err error) error {

@@ -17,6 +17,10 @@ type Service struct {
 // Create makes a new bucket. The faults are those of [ParseConfig], BucketConflict if a bucket of that name exists, and what
 // PostgreSQL says about the relations.
 func (s *Service) Create(ctx context.Context, name string, config jsvalue.Value) error {
+	return s.create(ctx, name, config, nil)
+}
+
+func (s *Service) create(ctx context.Context, name string, config jsvalue.Value, owner *Owner) error {
 	return s.Store.InBucketTx(ctx, func(tx Tx) error {
 		c, err := ParseConfig(ctx, s.Triggers, name, config)
 		if err != nil {
@@ -25,7 +29,10 @@ func (s *Service) Create(ctx context.Context, name string, config jsvalue.Value)
 		if err := tx.InsertConfig(ctx, name, c); err != nil {
 			return err
 		}
-		return tx.CreateTable(ctx, newTable(name, c))
+		if err := tx.CreateTable(ctx, newTable(name, c)); err != nil || owner == nil {
+			return err
+		}
+		return tx.Own(ctx, owner)
 	})
 }
 
@@ -65,7 +72,8 @@ func (s *Service) List(ctx context.Context, row func(jsvalue.Value) error) error
 	return s.Store.Records(ctx, "", row)
 }
 
-// Delete removes a bucket with all its objects. The faults are InvalidBucketName for a reserved name, and BucketNotFound.
+// Delete removes a bucket with all its objects, as a client asks. The faults are InvalidBucketName for a reserved name,
+// BucketNotFound, and BucketProtected.
 func (s *Service) Delete(ctx context.Context, name string) error {
 	err := s.Store.InBucketTx(ctx, func(tx Tx) error {
 		if err := checkReserved(name); err != nil {
@@ -78,17 +86,25 @@ func (s *Service) Delete(ctx context.Context, name string) error {
 		if record == nil {
 			return notFound(name)
 		}
-		if err := tx.DeleteConfig(ctx, name); err != nil {
+		if err := refuseProtected(ctx, tx, name); err != nil {
 			return err
 		}
-		if err := tx.Settle(ctx, name); err != nil {
-			return err
-		}
-		return tx.DropTable(ctx, newTable(name, &Config{}))
+		return remove(ctx, tx, name)
 	})
 	// Also after an error: the commit may have happened all the same.
 	s.Cache.Forget(name)
 	return err
+}
+
+// remove removes a bucket whose definition is locked.
+func remove(ctx context.Context, tx Tx, name string) error {
+	if err := tx.DeleteConfig(ctx, name); err != nil {
+		return err
+	}
+	if err := tx.Settle(ctx, name); err != nil {
+		return err
+	}
+	return tx.DropTable(ctx, newTable(name, &Config{}))
 }
 
 func notFound(name string) error { return fault.New(fault.BucketNotFound, "%s does not exist", name) }

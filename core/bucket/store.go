@@ -83,6 +83,12 @@ type Tx interface {
 	// LockWriters keeps others from writing to a table until the transaction ends.
 	LockWriters(ctx context.Context, table string) error
 
+	// Owner returns the owner of a bucket, nil if it has none. Own notes it, in the place of one before, whose document counts
+	// as superseded from then on; Disown forgets it.
+	Owner(ctx context.Context, bucket string) (*Owner, error)
+	Own(ctx context.Context, o *Owner) error
+	Disown(ctx context.Context, bucket string) error
+
 	// Note records a column or an index that is being made before the definition knows it, so that it is found if the update
 	// does not come to its end. Noted returns what is recorded for a bucket; Settle forgets it.
 	Note(ctx context.Context, bucket string, l Leftover) error
@@ -128,8 +134,37 @@ type Filled struct {
 	Text      []byte
 }
 
+// Step is one statement of a change of buckets, as somebody who plans it is shown.
+type Step struct {
+	SQL   string // with its arguments in their places
+	Table string // the table that the lock and the rows are of
+	// Lock is the mode of the lock that it takes on the table; empty if nobody waits for it.
+	Lock string
+	// Tx is the number of the transaction that it is part of, from 1; 0 for a statement that is none of any.
+	Tx int
+	// AllRows says that it works through all rows of the table.
+	AllRows bool
+	// Bookkeeping says that it concerns our own records only.
+	Bookkeeping bool
+}
+
 // Leftover is what an unfinished update made.
 type Leftover struct {
 	Index bool   // an index, otherwise a column
 	Name  string // of the relation or column
+}
+
+// Size is how large a table is.
+type Size struct {
+	Rows  int64
+	Bytes int64 // with its indexes
+	// Exact says that the rows were counted. Of a large table they are estimated, by PostgreSQL's statistics.
+	Exact bool
+}
+
+// Duplicate is a value that several rows have in a column.
+type Duplicate struct {
+	Value string // as PostgreSQL prints it
+	Rows  int64
+	Keys  []string // the first of the rows' keys
 }

@@ -68,11 +68,11 @@ func (t *Trigger) Text() string {
 	if t.Source {
 		return t.Config.Text()
 	}
-	return bindingHead + strings.ReplaceAll(string(t.binding()), `*/`, `*\/`) + fmt.Sprintf(bindingTail, t.Plugin, t.Hook)
+	return bindingHead + strings.ReplaceAll(string(t.Binding()), `*/`, `*\/`) + fmt.Sprintf(bindingTail, t.Plugin, t.Hook)
 }
 
-// binding returns the object that says how a hook is bound.
-func (t *Trigger) binding() jsvalue.Value {
+// Binding returns the object that says how a hook is bound, as clients may write it.
+func (t *Trigger) Binding() jsvalue.Value {
 	v := jsvalue.AppendString([]byte(`{"plugin":`), t.Plugin)
 	v = jsvalue.AppendString(append(v, `,"hook":`...), t.Hook)
 	if t.Config != nil {
@@ -156,7 +156,8 @@ func parseBinding(v jsvalue.Value) (t Trigger, problem string) {
 	return t, ""
 }
 
-func parseTriggers(text []byte) ([]Trigger, error) {
+// ParseTriggers reads a stored list of triggers, a JSON array.
+func ParseTriggers(text []byte) ([]Trigger, error) {
 	v, err := jsvalue.Parse(text)
 	if err != nil {
 		return nil, err

@@ -9,8 +9,8 @@ import (
 	"github.com/kaizengarden/moray/core/jsvalue"
 )
 
-// Update replaces the definition of a bucket and changes its table to fit. With noReindex, or without a version, added
-// columns count as usable at once. The faults are those of [ParseConfig], BucketNotFound, BucketVersion, InvalidBucketConfig
+// Update replaces the definition of a bucket, as a client asks. With noReindex, or without a version, added columns count as
+// usable at once. The faults are those of [ParseConfig], BucketNotFound, BucketVersion, BucketProtected, InvalidBucketConfig
 // for a change of type without a version, InvalidIndexType for a value that does not fit a new type, and what PostgreSQL says
 // about the changes.
 //
@@ -18,14 +18,29 @@ import (
 // to build it over, one transaction does it all. The cached definition is gone when Update returns, so the caller's next
 // request sees the new one.
 func (s *Service) Update(ctx context.Context, name string, config jsvalue.Value, noReindex bool) error {
-	var next *Config
+	return s.update(ctx, &request{name: name, config: config, noReindex: noReindex})
+}
+
+// request is what an update is asked for.
+type request struct {
+	name      string
+	config    jsvalue.Value
+	noReindex bool
+	// Of a document only: who owns the bucket from now on, and the generation of the definition that is to be replaced.
+	owner      *Owner
+	generation uint32
+
+	next *Config // what config says, once it is checked
+}
+
+func (s *Service) update(ctx context.Context, r *request) error {
 	err := s.Store.InBucketTx(ctx, func(tx Tx) (err error) {
-		if next == nil { // as the original, which says that the database is down before it says what is wrong with config
-			if next, err = ParseConfig(ctx, s.Triggers, name, config); err != nil {
+		if r.next == nil { // as the original, which says that the database is down before it says what is wrong with config
+			if r.next, err = ParseConfig(ctx, s.Triggers, r.name, r.config); err != nil {
 				return err
 			}
 		}
-		u, err := plan(ctx, tx, name, next, noReindex)
+		u, err := plan(ctx, tx, r)
 		if err != nil {
 			return err
 		}
@@ -41,11 +56,17 @@ func (s *Service) Update(ctx context.Context, name string, config jsvalue.Value,
 		return u.atOnce(ctx, tx)
 	})
 	if errors.Is(err, errTakesLong) {
-		err = s.updateOnline(ctx, name, next, noReindex)
+		err = s.updateOnline(ctx, r)
 	}
-	s.Cache.Forget(name) // also after an error: the commit may have happened all the same
+	s.Cache.Forget(r.name) // also after an error: the commit may have happened all the same
+	if errors.Is(err, errSame) {
+		return nil
+	}
 	return err
 }
+
+// errSame says that a protected bucket has the definition already that a client wants to give it.
+var errSame = errors.New("nothing is to be changed")
 
 // errTakesLong says that an update is not for one transaction.
 var errTakesLong = errors.New("indexes have to be built over rows")
@@ -54,6 +75,7 @@ var errTakesLong = errors.New("indexes have to be built over rows")
 type update struct {
 	bucket     *Bucket // the definition to replace
 	next       *Config
+	owner      *Owner // nil if a client asks
 	diff       Diff
 	reindex    bool   // note the added columns as being reindexed
 	reindexing []byte // what becomes of reindex_active; nil if it stays NULL
@@ -63,28 +85,29 @@ type update struct {
 }
 
 // plan finds out what there is to do. It locks the definition.
-func plan(ctx context.Context, tx Tx, name string, next *Config, noReindex bool) (*update, error) {
+func plan(ctx context.Context, tx Tx, r *request) (*update, error) {
 	if err := tx.AddReindexing(ctx); err != nil {
 		return nil, err
 	}
-	record, err := tx.LockConfig(ctx, name)
+	record, err := tx.LockConfig(ctx, r.name)
 	if err != nil {
 		return nil, err
 	}
 	if record == nil {
-		return nil, notFound(name)
+		return nil, notFound(r.name)
 	}
 	current, err := Load(record)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkVersion(current, next); err != nil {
+	next := r.next
+	if err := r.check(ctx, tx, current, record); err != nil {
 		return nil, err
 	}
 	u := &update{
-		bucket: current, next: next,
+		bucket: current, next: next, owner: r.owner,
 		diff:    Compare(current.Columns, next.Columns),
-		reindex: next.Version != 0 && !noReindex,
+		reindex: next.Version != 0 && !r.noReindex,
 	}
 	if err := u.checkRetype(); err != nil {
 		return nil, err
@@ -93,7 +116,7 @@ func plan(ctx context.Context, tx Tx, name string, next *Config, noReindex bool)
 	if u.indexes, err = tx.Indexes(ctx, current.Table); err != nil {
 		return nil, err
 	}
-	relations := newTable(name, next)
+	relations := newTable(r.name, next)
 	taken := []string{relations.Sequence, relations.LockTable}
 	for _, index := range u.indexes {
 		taken = append(taken, index.Name)
@@ -101,6 +124,21 @@ func plan(ctx context.Context, tx Tx, name string, next *Config, noReindex bool)
 	}
 	u.names = NewNamer(current.Table, taken...)
 	return u, nil
+}
+
+// check refuses requests that the stored definition does not let pass.
+func (r *request) check(ctx context.Context, tx Tx, current *Bucket, record *Record) error {
+	if r.owner != nil && current.Generation != r.generation {
+		return ErrMoved
+	}
+	if err := checkVersion(current, r.next); err != nil || r.owner != nil {
+		return err
+	}
+	err := refuseProtected(ctx, tx, r.name)
+	if err != nil && record.Fingerprint() == r.next.Fingerprint() {
+		return errSame // services that state their definition at every start go on
+	}
+	return err
 }
 
 // checkVersion lets only a higher version take the place of a versioned definition.
@@ -174,6 +212,11 @@ func (u *update) atOnce(ctx context.Context, tx Tx) error {
 func (u *update) store(ctx context.Context, tx Tx) error {
 	if err := tx.UpdateConfig(ctx, u.bucket.Name, u.next, u.reindexing); err != nil {
 		return err
+	}
+	if u.owner != nil {
+		if err := tx.Own(ctx, u.owner); err != nil {
+			return err
+		}
 	}
 	if u.next.Ordered && !u.bucket.Ordered {
 		if err := tx.CreateLockTable(ctx, LockTable(u.bucket.Name)); err != nil {

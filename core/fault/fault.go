@@ -44,6 +44,7 @@ const (
 
 // The names that are ours.
 const (
+	BucketProtected Name = "BucketProtectedError" // only the document that defines the bucket may change it
 	HookRejected    Name = "HookRejectedError"    // a hook refused an operation and gave no name of its own
 	HookUnavailable Name = "HookUnavailableError" // a hook could not be asked, or gave no proper answer
 	InvalidObject   Name = "InvalidObjectError"   // a value does not fit the schema of its bucket

@@ -55,6 +55,31 @@ func existing(cfg Config) (home string, version int, err error) {
 	return "", 0, nil
 }
 
+// Running returns the server that another process runs on the data directory of a configuration, of which only DataDir and
+// Fallback count.
+func Running(cfg Config) (*Server, error) {
+	dataDir, err := filepath.Abs(cfg.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	cfg.DataDir = dataDir
+	home, _, err := existing(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if home == "" {
+		return nil, fmt.Errorf("there is no database in %s", cfg.DataDir)
+	}
+	if home, err = filepath.EvalSymlinks(home); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	s := &Server{dataDir: dataDirOf(home), socketDir: socketDirOf(home)}
+	if _, err := os.Stat(filepath.Join(s.socketDir, ".s.PGSQL.5432")); err != nil {
+		return nil, fmt.Errorf("no server runs on the database in %s: %w", cfg.DataDir, err)
+	}
+	return s, nil
+}
+
 // reachable returns the home to use: have, which has a cluster, or else DataDir or its fallback, the first whose parents
 // the account can search.
 func reachable(cfg Config, a account, have string) (string, error) {

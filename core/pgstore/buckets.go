@@ -37,6 +37,9 @@ func (t *tx) LoadBucket(ctx context.Context, name string) (*bucket.Record, error
 
 // LockConfig implements bucket.Tx.
 func (t *tx) LockConfig(ctx context.Context, name string) (*bucket.Record, error) {
+	if t.rehearsal != nil {
+		return t.LoadBucket(ctx, name)
+	}
 	return loadRecord(name, t.rows(ctx), recordSQL+" FOR UPDATE OF c")
 }
 
@@ -72,19 +75,9 @@ func clone(text []byte) []byte {
 	return append([]byte{}, text...)
 }
 
-// exec runs a statement without rows.
-func (t *tx) exec(ctx context.Context, sql string, args ...string) error {
-	st := &query.Statement{SQL: sql, Args: make([][]byte, len(args)), Once: true}
-	for i, a := range args {
-		st.Args[i] = []byte(a)
-	}
-	_, err := t.Do(ctx, st, nil)
-	return err
-}
-
 // InsertConfig implements bucket.Tx.
 func (t *tx) InsertConfig(ctx context.Context, name string, c *bucket.Config) error {
-	err := t.exec(ctx, `INSERT INTO buckets_config (name, index, pre, post, options) VALUES ($1, $2, $3, $4, $5)`,
+	err := t.change(ctx, bucket.Step{SQL: `INSERT INTO buckets_config (name, index, pre, post, options) VALUES ($1, $2, $3, $4, $5)`},
 		name, string(c.Index), string(c.Pre), string(c.Post), string(c.Options))
 	switch {
 	case errors.Is(err, fault.UniqueAttribute):
@@ -102,17 +95,17 @@ const channel = "moray_buckets"
 
 // announce tells other servers, at the commit, that the definition of a bucket changed.
 func (t *tx) announce(ctx context.Context, name string) error {
-	return t.exec(ctx, `SELECT pg_notify('`+channel+`', $1)`, name)
+	return t.keep(ctx, `SELECT pg_notify('`+channel+`', $1)`, name)
 }
 
 // UpdateConfig implements bucket.Tx.
 func (t *tx) UpdateConfig(ctx context.Context, name string, c *bucket.Config, reindexing []byte) error {
-	st := &query.Statement{
-		SQL: `UPDATE buckets_config SET index = $2, pre = $3, post = $4, options = $5,
- reindex_active = coalesce($6, reindex_active) WHERE name = $1`,
-		Args: [][]byte{[]byte(name), c.Index, c.Pre, c.Post, c.Options, reindexing},
+	sql, args := `UPDATE buckets_config SET index = $2, pre = $3, post = $4, options = $5`,
+		[]any{name, string(c.Index), string(c.Pre), string(c.Post), string(c.Options)}
+	if reindexing != nil {
+		sql, args = sql+`, reindex_active = $6`, append(args, string(reindexing))
 	}
-	if _, err := t.Do(ctx, st, nil); err != nil {
+	if err := t.change(ctx, bucket.Step{SQL: sql + ` WHERE name = $1`}, args...); err != nil {
 		return err
 	}
 	return t.announce(ctx, name)
@@ -126,15 +119,15 @@ func (t *tx) AddReindexing(ctx context.Context) error {
 		exists = true
 		return nil
 	})
-	if err != nil || exists {
+	if err != nil || exists || t.rehearsal != nil && t.rehearsal.once("reindex_active") {
 		return err
 	}
-	return t.exec(ctx, `ALTER TABLE buckets_config ADD COLUMN IF NOT EXISTS reindex_active TEXT`)
+	return t.alter(ctx, "buckets_config", accessExclusive, `ALTER TABLE buckets_config ADD COLUMN IF NOT EXISTS reindex_active TEXT`)
 }
 
 // DeleteConfig implements bucket.Tx.
 func (t *tx) DeleteConfig(ctx context.Context, name string) error {
-	if err := t.exec(ctx, `DELETE FROM buckets_config WHERE name = $1`, name); err != nil {
+	if err := t.change(ctx, bucket.Step{SQL: `DELETE FROM buckets_config WHERE name = $1`}, name); err != nil {
 		return err
 	}
 	return t.announce(ctx, name)

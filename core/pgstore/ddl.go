@@ -16,10 +16,20 @@ import (
 	"github.com/kaizengarden/moray/core/query"
 )
 
+// alter changes a table, for which it takes a lock on it.
+func (t *tx) alter(ctx context.Context, table, lock, sql string) error {
+	return t.change(ctx, bucket.Step{SQL: sql, Table: table, Lock: lock})
+}
+
+// create makes a relation, for which nobody has to wait.
+func (t *tx) create(ctx context.Context, sql string) error {
+	return t.change(ctx, bucket.Step{SQL: sql})
+}
+
 // CreateTable implements bucket.Tx. The relations and their order are the original's.
 func (t *tx) CreateTable(ctx context.Context, table *bucket.Table) error {
 	name := query.Quote(table.Name)
-	if err := t.exec(ctx, `CREATE SEQUENCE `+query.Quote(table.Sequence)); err != nil {
+	if err := t.create(ctx, `CREATE SEQUENCE `+query.Quote(table.Sequence)); err != nil {
 		return err
 	}
 	if table.Ordered {
@@ -46,11 +56,11 @@ func (t *tx) CreateTable(ctx context.Context, table *bucket.Table) error {
 		}
 		columns = append(columns, definition)
 	}
-	if err := t.exec(ctx, `CREATE TABLE `+name+` (`+strings.Join(columns, `, `)+`)`); err != nil {
+	if err := t.create(ctx, `CREATE TABLE `+name+` (`+strings.Join(columns, `, `)+`)`); err != nil {
 		return err
 	}
 	for _, i := range table.Indexes {
-		if err := t.CreateIndex(ctx, table.Name, i); err != nil {
+		if err := t.create(ctx, createIndex(table.Name, i, ``)); err != nil {
 			return err
 		}
 	}
@@ -91,10 +101,10 @@ func (t *tx) reserved(ctx context.Context, written []string) ([]string, error) {
 
 // CreateLockTable implements bucket.Tx.
 func (t *tx) CreateLockTable(ctx context.Context, name string) error {
-	if err := t.exec(ctx, `CREATE TABLE IF NOT EXISTS `+query.Quote(name)+` (id INTEGER PRIMARY KEY)`); err != nil {
+	if err := t.create(ctx, `CREATE TABLE IF NOT EXISTS `+query.Quote(name)+` (id INTEGER PRIMARY KEY)`); err != nil {
 		return err
 	}
-	return t.exec(ctx, `INSERT INTO `+query.Quote(name)+` (id) SELECT 1 WHERE NOT EXISTS (SELECT FROM `+query.Quote(name)+`)`)
+	return t.create(ctx, `INSERT INTO `+query.Quote(name)+` (id) SELECT 1 WHERE NOT EXISTS (SELECT FROM `+query.Quote(name)+`)`)
 }
 
 // DropTable implements bucket.Tx.
@@ -104,7 +114,7 @@ func (t *tx) DropTable(ctx context.Context, table *bucket.Table) error {
 		`DROP SEQUENCE IF EXISTS ` + query.Quote(table.Sequence),
 		`DROP TABLE IF EXISTS ` + query.Quote(table.LockTable),
 	} {
-		if err := t.exec(ctx, sql); err != nil {
+		if err := t.alter(ctx, table.Name, accessExclusive, sql); err != nil {
 			return err
 		}
 	}
@@ -128,12 +138,15 @@ func (t *tx) Indexes(ctx context.Context, table string) ([]bucket.Index, error) 
 		})
 		return nil
 	})
+	if t.rehearsal != nil {
+		indexes = t.rehearsal.indexes(table, indexes)
+	}
 	return indexes, err
 }
 
 // AddRowVersion implements bucket.Tx.
 func (t *tx) AddRowVersion(ctx context.Context, table string) error {
-	return t.exec(ctx, `ALTER TABLE `+query.Quote(table)+` ADD COLUMN IF NOT EXISTS _rver INTEGER`)
+	return t.alter(ctx, table, accessExclusive, `ALTER TABLE `+query.Quote(table)+` ADD COLUMN IF NOT EXISTS _rver INTEGER`)
 }
 
 // Empty implements bucket.Tx.
@@ -147,36 +160,47 @@ func (t *tx) Empty(ctx context.Context, table string) (empty bool, err error) {
 
 // CreateIndex implements bucket.Tx.
 func (t *tx) CreateIndex(ctx context.Context, table string, i bucket.Index) error {
-	return t.exec(ctx, createIndex(table, i, ``))
+	if t.rehearsal != nil {
+		t.rehearsal.build(table, i)
+	}
+	return t.alter(ctx, table, share, createIndex(table, i, ``))
 }
 
-// createIndex is the statement that builds an index; how is empty or CONCURRENTLY.
+// createIndex is the statement that builds an index; how is empty or concurrently.
 func createIndex(table string, i bucket.Index, how string) string {
 	unique := ``
 	if i.Unique {
 		unique = `UNIQUE `
 	}
 	column := query.Quote(i.Column)
-	return `CREATE ` + unique + `INDEX ` + how + ` ` + query.Quote(i.Name) + ` ON ` + query.Quote(table) +
+	return `CREATE ` + unique + `INDEX ` + how + query.Quote(i.Name) + ` ON ` + query.Quote(table) +
 		` USING ` + i.Method + ` (` + column + `) WHERE ` + column + ` IS NOT NULL`
+}
+
+// concurrently makes an index be built while others write.
+const concurrently = `CONCURRENTLY `
+
+// dropIndex is the statement that removes an index, if it is there, while others write.
+func dropIndex(name string) string {
+	return `DROP INDEX ` + concurrently + `IF EXISTS ` + query.Quote(name)
 }
 
 // RenameIndex implements bucket.Tx.
 func (t *tx) RenameIndex(ctx context.Context, from, to string) error {
-	return t.exec(ctx, `ALTER INDEX `+query.Quote(from)+` RENAME TO `+query.Quote(to))
+	return t.change(ctx, bucket.Step{SQL: `ALTER INDEX ` + query.Quote(from) + ` RENAME TO ` + query.Quote(to)})
 }
 
 // DropIndex implements bucket.Tx.
 func (t *tx) DropIndex(ctx context.Context, table string, i bucket.Index) error {
 	if i.Constraint {
-		return t.exec(ctx, `ALTER TABLE `+query.Quote(table)+` DROP CONSTRAINT `+query.Quote(i.Name))
+		return t.alter(ctx, table, accessExclusive, `ALTER TABLE `+query.Quote(table)+` DROP CONSTRAINT `+query.Quote(i.Name))
 	}
-	return t.exec(ctx, `DROP INDEX `+query.Quote(i.Name))
+	return t.alter(ctx, table, accessExclusive, `DROP INDEX `+query.Quote(i.Name))
 }
 
 // RenameColumn implements bucket.Tx.
 func (t *tx) RenameColumn(ctx context.Context, table, from, to string) error {
-	return t.exec(ctx, `ALTER TABLE `+query.Quote(table)+` RENAME COLUMN `+query.Quote(from)+` TO `+query.Quote(to))
+	return t.alter(ctx, table, accessExclusive, `ALTER TABLE `+query.Quote(table)+` RENAME COLUMN `+query.Quote(from)+` TO `+query.Quote(to))
 }
 
 // DropColumns implements bucket.Tx.
@@ -221,7 +245,7 @@ func (t *tx) alterColumns(ctx context.Context, table string, columns []bucket.Co
 			})
 			continue
 		}
-		err := t.exec(ctx, `ALTER TABLE `+query.Quote(table)+` `+change(c))
+		err := t.alter(ctx, table, accessExclusive, `ALTER TABLE `+query.Quote(table)+` `+change(c))
 		if errors.As(err, &pg) {
 			failures = append(failures, pg)
 		} else if err != nil {

@@ -47,6 +47,16 @@ func (s *Store) listen(ctx context.Context, channel string, ready func(), notify
 	return explain(err, "LISTEN")
 }
 
+// Reach opens a connection and closes it again. Its error says why it could not.
+func (s *Store) Reach(ctx context.Context) error {
+	c, err := s.openOwn(ctx)
+	if err != nil {
+		return errors.New(s.connectReason(err))
+	}
+	c.close()
+	return nil
+}
+
 // openOwn opens a connection that is not one of the pool's. Whoever opens it closes it.
 func (s *Store) openOwn(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.limits.ConnectTimeout)

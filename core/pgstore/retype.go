@@ -15,7 +15,7 @@ const mark = `(_etag::text || ':' || coalesce(_mtime::text, ''))`
 
 // AddShadow implements bucket.Tx.
 func (t *tx) AddShadow(ctx context.Context, table string, s bucket.Shadow) error {
-	return t.exec(ctx, `ALTER TABLE `+query.Quote(table)+` ADD COLUMN `+query.Quote(s.Ident())+` `+s.Type.Column()+
+	return t.alter(ctx, table, accessExclusive, `ALTER TABLE `+query.Quote(table)+` ADD COLUMN `+query.Quote(s.Ident())+` `+s.Type.Column()+
 		`, ADD COLUMN `+query.Quote(s.MarkIdent())+` TEXT`)
 }
 
@@ -23,6 +23,13 @@ func (t *tx) AddShadow(ctx context.Context, table string, s bucket.Shadow) error
 func (t *tx) Unfilled(ctx context.Context, table string, s bucket.Shadow, after string, limit int,
 	row func(key string, value, column []byte, mark string) error,
 ) error {
+	if t.rehearsal != nil { // the column is not there
+		empty, err := t.Empty(ctx, table)
+		if err == nil && !empty {
+			t.rehearsal.fill(table, s)
+		}
+		return err
+	}
 	var failed error // an error of row must not cost the connection, but the rows behind it do not matter
 	st := &query.Statement{
 		SQL: `SELECT _key, _value, ` + query.Quote(s.Column) + `, ` + mark + ` FROM ` + query.Quote(table) +
@@ -68,7 +75,7 @@ func (t *tx) Fill(ctx context.Context, table string, s bucket.Shadow, rows []buc
 
 // Replace implements bucket.Tx.
 func (t *tx) Replace(ctx context.Context, table string, s bucket.Shadow) error {
-	err := t.exec(ctx, `ALTER TABLE `+query.Quote(table)+` DROP COLUMN `+query.Quote(s.Column)+
+	err := t.alter(ctx, table, accessExclusive, `ALTER TABLE `+query.Quote(table)+` DROP COLUMN `+query.Quote(s.Column)+
 		`, DROP COLUMN `+query.Quote(s.MarkIdent()))
 	if err != nil {
 		return err
@@ -78,5 +85,5 @@ func (t *tx) Replace(ctx context.Context, table string, s bucket.Shadow) error {
 
 // LockWriters implements bucket.Tx.
 func (t *tx) LockWriters(ctx context.Context, table string) error {
-	return t.exec(ctx, `LOCK TABLE `+query.Quote(table)+` IN SHARE ROW EXCLUSIVE MODE`)
+	return t.alter(ctx, table, shareRowExclusive, `LOCK TABLE `+query.Quote(table)+` IN SHARE ROW EXCLUSIVE MODE`)
 }

@@ -110,12 +110,12 @@ func (s *session) InTx(ctx context.Context, fn func(bucket.Tx) error) error {
 // BuildIndex implements bucket.Session. It waits for locks as long as it takes: a build that gives up leaves an invalid index
 // behind and has to begin anew.
 func (s *session) BuildIndex(_ context.Context, table string, i bucket.Index) error {
-	return s.alone(createIndex(table, i, `CONCURRENTLY`))
+	return s.alone(createIndex(table, i, concurrently))
 }
 
 // DropIndex implements bucket.Session.
 func (s *session) DropIndex(_ context.Context, name string) error {
-	return s.alone(`DROP INDEX CONCURRENTLY IF EXISTS ` + query.Quote(name))
+	return s.alone(dropIndex(name))
 }
 
 // alone runs a statement that cannot be part of a transaction.
@@ -135,50 +135,18 @@ func (s *session) alone(sql string) error {
 	return explain(err, sql)
 }
 
-// The record of what unfinished updates made is ours alone, so it is not in the schema that others look at. It is created when
-// it is first needed.
-var noteTableSQL = []string{
-	`CREATE SCHEMA IF NOT EXISTS _moray`,
-	`CREATE TABLE IF NOT EXISTS _moray.unfinished (
- bucket TEXT NOT NULL,
- is_index BOOLEAN NOT NULL,
- name TEXT NOT NULL,
- noted TIMESTAMPTZ NOT NULL DEFAULT now(),
- PRIMARY KEY (bucket, is_index, name)
-)`,
-}
-
-// hasNotes reports whether the table exists.
-const hasNotes = `SELECT to_regclass('_moray.unfinished') IS NOT NULL`
-
-func (t *tx) hasNotes(ctx context.Context) (exists bool, err error) {
-	_, err = t.Do(ctx, &query.Statement{SQL: hasNotes}, func(row object.Row) error {
-		exists = string(row[0]) == "t"
-		return nil
-	})
-	return exists, err
-}
-
 // Note implements bucket.Tx.
 func (t *tx) Note(ctx context.Context, name string, l bucket.Leftover) error {
-	exists, err := t.hasNotes(ctx)
-	if err != nil {
+	if err := t.needTable(ctx, unfinishedTable); err != nil {
 		return err
 	}
-	if !exists {
-		for _, sql := range noteTableSQL {
-			if err := t.exec(ctx, sql); err != nil {
-				return err
-			}
-		}
-	}
-	return t.exec(ctx, `INSERT INTO _moray.unfinished (bucket, is_index, name) VALUES ($1, $2::boolean, $3) ON CONFLICT DO NOTHING`,
-		name, fmt.Sprint(l.Index), l.Name)
+	return t.keep(ctx, `INSERT INTO _moray.unfinished (bucket, is_index, name) VALUES ($1, $2::boolean, $3) ON CONFLICT DO NOTHING`,
+		name, l.Index, l.Name)
 }
 
 // Noted implements bucket.Tx.
 func (t *tx) Noted(ctx context.Context, name string) ([]bucket.Leftover, error) {
-	exists, err := t.hasNotes(ctx)
+	exists, err := t.hasTable(ctx, unfinishedTable)
 	if err != nil || !exists {
 		return nil, err
 	}
@@ -195,17 +163,17 @@ func (t *tx) Noted(ctx context.Context, name string) ([]bucket.Leftover, error) 
 
 // Settle implements bucket.Tx.
 func (t *tx) Settle(ctx context.Context, name string) error {
-	exists, err := t.hasNotes(ctx)
+	exists, err := t.willHaveTable(ctx, unfinishedTable)
 	if err != nil || !exists {
 		return err
 	}
-	return t.exec(ctx, `DELETE FROM _moray.unfinished WHERE bucket = $1`, name)
+	return t.keep(ctx, `DELETE FROM _moray.unfinished WHERE bucket = $1`, name)
 }
 
 // Leftovers implements bucket.Store.
 func (s *Store) Leftovers(ctx context.Context) (names []string, err error) {
 	err = s.inTx(ctx, waitBriefly, func(t *tx) error {
-		exists, err := t.hasNotes(ctx)
+		exists, err := t.hasTable(ctx, unfinishedTable)
 		if err != nil || !exists {
 			return err
 		}

@@ -27,6 +27,8 @@ type tx struct {
 	opening *query.Statement // sent after BEGIN: how patiently to wait for locks
 	begun   bool
 	err     error // why the transaction failed
+
+	rehearsal *rehearsal // notes changes instead of making them; nil for the real thing
 }
 
 var (

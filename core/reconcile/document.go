@@ -35,18 +35,12 @@ type Document struct {
 // Settings are what a document says about the management of its bucket. They are no part of the bucket's definition, and
 // need no new version.
 type Settings struct {
-	Reindex *Reindex // nil: clients do it
-	Protect bool     // refuse clients that want to change or delete the bucket
-	Delete  bool     // the bucket may go when the document is gone
+	Pace    *bucket.Pace // how servers fill new indexes; nil: clients do it
+	Protect bool         // refuse clients that want to change or delete the bucket
+	Delete  bool         // the bucket may go when the document is gone
 }
 
-// Reindex says how new indexes are filled behind the clients' requests.
-type Reindex struct {
-	Rate  int // rows a second; 0 is no bound
-	Batch int // rows a transaction
-}
-
-// The defaults of [Reindex].
+// How fast servers fill new indexes if a document does not say.
 const (
 	defaultRate  = 1000
 	defaultBatch = 100
@@ -59,9 +53,7 @@ func (d *Document) Hash() string {
 }
 
 // Fingerprint is that of the definition.
-func (d *Document) Fingerprint() string {
-	return bucket.Fingerprint(d.Config.Index, d.Config.Pre, d.Config.Post, d.Config.Options)
-}
+func (d *Document) Fingerprint() string { return d.Config.Fingerprint() }
 
 // Version is the version of the definition; 0 for none.
 func (d *Document) Version() float64 { return d.Config.Version }
@@ -88,7 +80,7 @@ func parseDocument(text jsvalue.Value) *Document {
 	if policy := spec.Member("deletionPolicy"); policy != nil {
 		d.Delete = policy.Text() == "delete"
 	}
-	d.Reindex = parseReindex(spec.Member("reindex"))
+	d.Pace = parsePace(spec.Member("reindex"))
 	if allow := spec.Member("allow"); allow != nil {
 		for consent := range allow.Elements() {
 			d.Allow = append(d.Allow, consent.Text())
@@ -97,8 +89,8 @@ func parseDocument(text jsvalue.Value) *Document {
 	return d
 }
 
-func parseReindex(v jsvalue.Value) *Reindex {
-	r := &Reindex{Rate: defaultRate, Batch: defaultBatch}
+func parsePace(v jsvalue.Value) *bucket.Pace {
+	r := &bucket.Pace{Rate: defaultRate, Batch: defaultBatch}
 	switch v.Kind() {
 	case jsvalue.KindObject:
 		if rate := v.Member("rate"); rate != nil {

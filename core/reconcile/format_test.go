@@ -10,17 +10,17 @@ import (
 
 func TestFormat(t *testing.T) {
 	t.Parallel()
-	golden(t, "format.txt", func(t *testing.T, name, input string) string {
+	golden(t, "format.txt", func(t *testing.T, input string) string {
 		once, err := reconcile.Format("a.yaml", []byte(input))
 		if err != nil {
 			return err.Error()
 		}
 		twice, err := reconcile.Format("a.yaml", once)
 		if err != nil {
-			t.Errorf("%s: format again: %v", name, err)
+			t.Errorf("format again: %v", err)
 		}
 		if string(twice) != string(once) {
-			t.Errorf("%s: formatted again it is\n%s", name, twice)
+			t.Errorf("formatted again it is\n%s", twice)
 		}
 		return string(once)
 	})

@@ -9,8 +9,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata; review the diff")
 
-// golden runs the cases of a file in testdata. A case is a line "=== name", the input, a line "----", and the output.
-func golden(t *testing.T, file string, run func(t *testing.T, name, input string) string) {
+// golden runs the cases of a file in testdata, at the same time. A case is a line "=== name", the input, a line "----", and
+// the output.
+func golden(t *testing.T, file string, run func(t *testing.T, input string) string) {
 	t.Helper()
 	path := "testdata/" + file
 	text, err := os.ReadFile(path)
@@ -21,20 +22,27 @@ func golden(t *testing.T, file string, run func(t *testing.T, name, input string
 	if !found {
 		t.Fatalf("%s has no cases", path)
 	}
-	rewritten := strings.TrimPrefix(head, "\n")
-	for block := range strings.SplitSeq(rest, "\n=== ") {
+	blocks := strings.Split(rest, "\n=== ")
+	rewritten := make([]string, len(blocks))
+	for i, block := range blocks {
 		name, block, _ := strings.Cut(block, "\n")
 		input, want, _ := strings.Cut(block+"\n", "----\n")
-		want = strings.TrimSpace(want)
-		got := strings.TrimSpace(run(t, name, input))
-		if got != want && !*update {
-			t.Errorf("%s\ngot:\n%s\nwant:\n%s", name, got, want)
-		}
-		rewritten += "\n=== " + name + "\n" + input + "----\n" + got + "\n"
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := strings.TrimSpace(run(t, input))
+			if got != strings.TrimSpace(want) && !*update {
+				t.Errorf("got:\n%s\nwant:\n%s", got, strings.TrimSpace(want))
+			}
+			rewritten[i] = name + "\n" + input + "----\n" + got + "\n"
+		})
 	}
-	if *update {
-		if err := os.WriteFile(path, []byte(rewritten), 0o644); err != nil {
-			t.Fatal(err)
+	t.Cleanup(func() { // when all cases have ended
+		if !*update || t.Failed() {
+			return
 		}
-	}
+		text := strings.TrimPrefix(head, "\n") + "\n=== " + strings.Join(rewritten, "\n=== ")
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -189,3 +189,14 @@ func ReadDir(dir string) ([]*Document, error) {
 	}
 	return documents, err
 }
+
+// Revision returns the first line of the file REVISION in a directory, in which those who bring the files there may note
+// which ones they are; empty without such a file.
+func Revision(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, "REVISION"))
+	if err != nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return short(strings.TrimSpace(line))
+}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/reconcile"
 )
 
@@ -27,14 +28,14 @@ func files(text string) fstest.MapFS {
 
 func TestProblems(t *testing.T) {
 	t.Parallel()
-	golden(t, "problems.txt", func(t *testing.T, name, input string) string {
+	golden(t, "problems.txt", func(t *testing.T, input string) string {
 		documents, err := reconcile.Read(files(input))
 		invalid := (*reconcile.InvalidError)(nil)
 		if err == nil {
 			return fmt.Sprintf("%d documents", len(documents))
 		}
 		if !errors.As(err, &invalid) {
-			t.Errorf("%s: the error is %v", name, err)
+			t.Errorf("the error is %v", err)
 		}
 		return err.Error()
 	})
@@ -81,11 +82,11 @@ spec: {reindex: true}
 	if d.Name != "Users" || d.Where() != "a.yaml:2" || d.Version() != 3 || !d.Config.Ordered || len(d.Config.Columns) != 2 {
 		t.Errorf("document %+v", d)
 	}
-	if !d.Protect || !d.Delete || *d.Reindex != (reconcile.Reindex{Rate: 0, Batch: 100}) || d.Allow[0] != "drop-index=old" {
+	if !d.Protect || !d.Delete || *d.Pace != (bucket.Pace{Rate: 0, Batch: 100}) || d.Allow[0] != "drop-index=old" {
 		t.Errorf("settings %+v", d)
 	}
 	p := documents[1]
-	if p.Protect || p.Delete || *p.Reindex != (reconcile.Reindex{Rate: 1000, Batch: 100}) || p.Allow != nil || p.Version() != 0 {
+	if p.Protect || p.Delete || *p.Pace != (bucket.Pace{Rate: 1000, Batch: 100}) || p.Allow != nil || p.Version() != 0 {
 		t.Errorf("settings %+v", p)
 	}
 	if string(p.Definition) != `{"options":{"version":0}}` {

@@ -1,0 +1,25 @@
+package reconcile
+
+import (
+	"context"
+
+	"github.com/kaizengarden/moray/core/bucket"
+)
+
+// Store is what planning and applying ask of the database. core/pgstore implements it.
+type Store interface {
+	bucket.Store
+	bucket.Loader
+
+	// Live passes all buckets that there are, and those that are managed and not there, to each.
+	Live(ctx context.Context, each func(bucket.Live) error) error
+	// Rehearse runs fn over a store that changes nothing, and returns the steps that fn would have taken.
+	Rehearse(ctx context.Context, fn func(bucket.Store) error) ([]bucket.Step, error)
+
+	// Size tells how large a table is; nil if there is none.
+	Size(ctx context.Context, table string) (*bucket.Size, error)
+	// Duplicates returns values that several rows have in a column, at most limit, those with the most rows first.
+	Duplicates(ctx context.Context, table, column string, limit int) ([]bucket.Duplicate, error)
+	// Values passes key and value of rows to each, in the order of the keys: at most limit of those after the given key.
+	Values(ctx context.Context, table, after string, limit int, each func(key string, value []byte) error) error
+}
