@@ -19,8 +19,8 @@ import (
 // What 2 and 3 make is recorded before it is made, and forgotten in 4. An update that does not come to 4 is cleaned up after
 // by the next one, or by the next server that starts.
 
-// errChangedMeanwhile says that another update came between the steps.
-var errChangedMeanwhile = errors.New("the definition changed meanwhile")
+// ErrInterrupted says that another change of the bucket came between the steps of an update.
+var ErrInterrupted = errors.New("the bucket changed meanwhile")
 
 // maxPlans is how often an update begins anew because others come between.
 const maxPlans = 10
@@ -33,7 +33,7 @@ func (s *Service) updateOnline(ctx context.Context, r *request) error {
 			if err != nil {
 				err = errors.Join(err, cleanUp(ctx, session, r.name))
 			}
-			if !errors.Is(err, errChangedMeanwhile) {
+			if !errors.Is(err, ErrInterrupted) {
 				break
 			}
 		}
@@ -74,7 +74,7 @@ func updateInSteps(ctx context.Context, session Session, r *request) error {
 			return err
 		}
 		if now.bucket.Generation != u.bucket.Generation {
-			return errChangedMeanwhile
+			return ErrInterrupted
 		}
 		return u.complete(ctx, tx, now.indexes)
 	})

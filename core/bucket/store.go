@@ -26,7 +26,8 @@ type Session interface {
 	// InTx runs fn in a transaction that waits for each lock only for a moment, and then begins anew after a while: whoever
 	// waits for the lock of a table makes everybody behind him wait.
 	InTx(ctx context.Context, fn func(Tx) error) error
-	// BuildIndex builds an index while others write. If it fails, an index may be left that is not valid.
+	// BuildIndex builds an index while others write. If it fails, an index may be left that is not valid. ErrInterrupted is in
+	// the chain if it failed because somebody drops the table.
 	BuildIndex(ctx context.Context, table string, i Index) error
 	// DropIndex removes an index, if it is there, while others write.
 	DropIndex(ctx context.Context, name string) error

@@ -110,7 +110,12 @@ func (s *session) InTx(ctx context.Context, fn func(bucket.Tx) error) error {
 // BuildIndex implements bucket.Session. It waits for locks as long as it takes: a build that gives up leaves an invalid index
 // behind and has to begin anew.
 func (s *session) BuildIndex(_ context.Context, table string, i bucket.Index) error {
-	return s.alone(createIndex(table, i, concurrently))
+	err := s.alone(createIndex(table, i, concurrently))
+	if deadlocked(err) || sqlState(err) == "42P01" { // undefined_table
+		// The build waits for all who hold a lock of the table, and whoever drops the table waits for the build.
+		err = fmt.Errorf("%w: %w", bucket.ErrInterrupted, err)
+	}
+	return err
 }
 
 // DropIndex implements bucket.Session.

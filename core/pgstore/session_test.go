@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -57,5 +58,53 @@ func TestChangeSurvivesDeadlock(t *testing.T) {
 	}
 	if err := <-waits; err != nil {
 		t.Errorf("the other one: %v", err)
+	}
+}
+
+// The build of an index that waits for somebody who wants to drop the table is interrupted: neither could go on.
+func TestBuildIndexMeetsDrop(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.Exec(t, `CREATE TABLE b (a TEXT)`)
+	reader := db.Connect(t)
+	if _, err := reader.Exec(t.Context(), `BEGIN; INSERT INTO b VALUES ('x')`); err != nil {
+		t.Fatal(err)
+	}
+	dropper, err := pgx.Connect(t.Context(), db.SuperURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dropper.Close(context.Background())
+	if _, err := dropper.Exec(t.Context(), `SET deadlock_timeout = '1h'; BEGIN; LOCK TABLE b IN ROW EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	waiting := func(n string) func() bool {
+		return func() bool { return db.Strings(t, `SELECT count(*) FROM pg_locks WHERE NOT granted`)[0] == n }
+	}
+	dropped := make(chan error, 1)
+	index := bucket.Index{Name: "b_a_idx", Column: "a", Method: "BTREE"}
+	store := open(t, db.URL(), pgstore.Limits{})
+	err = store.InBucketSession(t.Context(), "b", func(s bucket.Session) error {
+		built := make(chan error, 1)
+		go func() { built <- s.BuildIndex(t.Context(), "b", index) }()
+		eventually(t, "the build waits for the two", waiting("1"))
+		go func() {
+			_, err := dropper.Exec(context.Background(), `DROP TABLE b; COMMIT`)
+			dropped <- err
+		}()
+		eventually(t, "the drop waits for the build", waiting("2"))
+		if _, err := reader.Exec(t.Context(), `COMMIT`); err != nil {
+			t.Error(err)
+		}
+		if err := <-built; !errors.Is(err, bucket.ErrInterrupted) {
+			t.Errorf("the build ended with %v", err)
+		}
+		if err := <-dropped; err != nil {
+			t.Errorf("the drop ended with %v", err)
+		}
+		return s.BuildIndex(t.Context(), "b", index)
+	})
+	if !errors.Is(err, bucket.ErrInterrupted) {
+		t.Errorf("a build without a table ended with %v", err)
 	}
 }
