@@ -49,6 +49,17 @@ conformance: deps ## replay what was recorded from the original: steps equal, ch
 	@MORAY_CONFORMANCE=$(CURDIR)/$(BIN)/conformance.txt $(GO) test -count=1 -run TestTranscript ./test/conformance >$(BIN)/conformance.log || { cat $(BIN)/conformance.log; false; }
 	@cat $(BIN)/conformance.txt
 
+.PHONY: bench
+bench: ## the server beside pgbench and PgBouncer on this machine: ratios, CPU an operation, goals; bin/bench.json keeps the figures
+	@scripts/install-deps pgbouncer
+	@mkdir -p $(BIN)
+	@if [ -e $(BIN)/bench.json ]; then mv $(BIN)/bench.json $(BIN)/bench-old.json; fi
+	@$(GO) run ./test/bench -out $(BIN)/bench.json $(BENCH)
+
+.PHONY: bench-compare
+bench-compare: ## compare the last two runs of make bench, or OLD=file NEW=file
+	@$(GO) run ./test/bench -compare $(or $(OLD),$(BIN)/bench-old.json) $(or $(NEW),$(BIN)/bench.json)
+
 .PHONY: cover
 cover: deps ## coverage by package
 	$(GO) test -cover $(PACKAGES)

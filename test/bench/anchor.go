@@ -194,8 +194,8 @@ type pgbenchResult struct {
 	latency      time.Duration
 }
 
-// run runs a script for whole seconds, at least one, with so many connections.
-func (p *pgbench) run(ctx context.Context, s anchorScript, clients int, window time.Duration) (pgbenchResult, error) {
+// run runs a script for whole seconds, at least one, with so many connections; through a proxy if there is one.
+func (p *pgbench) run(ctx context.Context, s anchorScript, clients int, window time.Duration, proxy *bouncer) (pgbenchResult, error) {
 	file := filepath.Join(p.dir, "script.sql")
 	if err := os.WriteFile(file, []byte(s.text), 0o600); err != nil {
 		return pgbenchResult{}, err
@@ -203,6 +203,9 @@ func (p *pgbench) run(ctx context.Context, s anchorScript, clients int, window t
 	seconds := max(1, int(window.Round(time.Second)/time.Second))
 	args := []string{
 		"-n", "-M", "prepared", "-f", file, "-c", itoa(clients), "-T", itoa(seconds), "-h", p.socketDir, "-U", role,
+	}
+	if proxy != nil {
+		args = append(args, "-h", proxy.socketDir, "-p", bouncerPort)
 	}
 	for name, value := range s.variables {
 		args = append(args, "-D", name+"="+value)

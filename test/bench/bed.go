@@ -50,6 +50,7 @@ type bed struct {
 	admin   *pgx.Conn // superuser in the server's database
 	server  *process
 	pgbench pgbench
+	bouncer *bouncer // nil if PgBouncer is not installed
 	scripts map[string]anchorScript
 	sync    string // the setting of synchronous_commit; "" before it was set
 	next    int    // of the objects to be inserted
@@ -71,7 +72,7 @@ func withBed(ctx context.Context, c bedConfig, progress io.Writer, fn func(conte
 			return err
 		}
 	}
-	return localpg.Run(ctx, localpg.Config{DataDir: filepath.Join(dir, "db"), Settings: settings}, func(ctx context.Context, pg *localpg.Server) error {
+	return localpg.Run(ctx, localpg.Config{DataDir: filepath.Join(dir, "db"), Settings: settings}, func(ctx context.Context, pg *localpg.Server) (err error) {
 		if err := pgstore.Init(ctx, pgstore.Bootstrap{URL: pg.DSN(localpg.Superuser, "postgres"), Role: role, Database: database}); err != nil {
 			return fmt.Errorf("prepare the database: %w", err)
 		}
@@ -87,6 +88,12 @@ func withBed(ctx context.Context, c bedConfig, progress io.Writer, fn func(conte
 		b := &bed{
 			config: c, pg: pg, admin: admin, server: server,
 			pgbench: pgbench{program: filepath.Join(pg.BinDir(), "pgbench"), socketDir: pg.SocketDir(), dir: dir},
+		}
+		if b.bouncer, err = startBouncer(ctx, dir, pg.SocketDir()); err != nil {
+			return errors.Join(err, server.stop())
+		}
+		if b.bouncer != nil {
+			defer func() { err = errors.Join(err, b.bouncer.stop()) }()
 		}
 		fmt.Fprintf(progress, "filling the buckets: %d and %d objects\n", c.rows, largeRows)
 		err = b.fill(ctx)
@@ -212,15 +219,21 @@ func (b *bed) measureAnchor(ctx context.Context, r *record, s step, window time.
 	if err != nil {
 		return err
 	}
-	before, err := b.usage()
+	var proxy *bouncer
+	between := b.server.pid() // the process between client and PostgreSQL
+	if s.proxied {
+		proxy = b.bouncer
+		between = proxy.cmd.Process.Pid
+	}
+	before, err := readUsage(between, b.pg.PID())
 	if err != nil {
 		return err
 	}
-	result, err := b.pgbench.run(ctx, script, s.clients, window)
+	result, err := b.pgbench.run(ctx, script, s.clients, window, proxy)
 	if err != nil {
 		return err
 	}
-	after, err := b.usage()
+	after, err := readUsage(between, b.pg.PID())
 	if err != nil {
 		return err
 	}
@@ -234,7 +247,9 @@ func (b *bed) measureAnchor(ctx context.Context, r *record, s step, window time.
 	r.Seconds = after.at.Sub(before.at).Seconds()
 	r.P50 = milliseconds(result.latency)
 	r.setUsage(after.sub(before))
-	r.Server = 0 // what it does for itself
+	if proxy == nil {
+		r.Server = 0 // what the server does for itself
+	}
 	return nil
 }
 

@@ -116,7 +116,7 @@ func TestSelectSteps(t *testing.T) {
 	for _, s := range selectSteps(plan(false), regexp.MustCompile(`^put/64x4/sync-on`)) {
 		names = append(names, s.name)
 	}
-	if got, want := strings.Join(names, " "), "pgbench-put1/c10/sync-on put/64x4/sync-on"; got != want {
+	if got, want := strings.Join(names, " "), "pgbench-upsert/c10/sync-on put/64x4/sync-on"; got != want {
 		t.Errorf("steps that match put/64x4/sync-on: %s, want %s", got, want)
 	}
 }

@@ -22,7 +22,7 @@ var (
 	l1  = anchor("get", 1, "").name
 )
 
-func p1(sync string) string { return anchor("put1", 10, sync).name }
+func p1(sync string) string { return anchor("upsert", 10, sync).name }
 func p4(sync string) string { return anchor("put4", 10, sync).name }
 
 // goals are in the order of their numbers. Where a floor is zero there is none.
@@ -36,9 +36,9 @@ var goals = []goal{
 	{id: "G3", text: "PostgreSQL's CPU a get, to pgbench get", floor: 1, target: 0.5, atMost: true, value: func(r results) sample {
 		return r.ratio("get/64x4", postgres, a1, postgres)
 	}},
-	{id: "G4", text: "put, synchronous commit, to pgbench put1", floor: 0.8, target: 2, value: rates("put/64x4/sync-on", p1("on"))},
+	{id: "G4", text: "put, synchronous commit, to pgbench upsert", floor: 0.8, target: 2, value: rates("put/64x4/sync-on", p1("on"))},
 	{id: "", text: "the same to pgbench put4", floor: 1.5, target: 3.5, value: rates("put/64x4/sync-on", p4("on"))},
-	{id: "G5", text: "put, asynchronous commit, to pgbench put1", floor: 0.7, target: 1.2, value: rates("put/64x4/sync-off", p1("off"))},
+	{id: "G5", text: "put, asynchronous commit, to pgbench upsert", floor: 0.7, target: 1.2, value: rates("put/64x4/sync-off", p1("off"))},
 	{id: "G6", text: "server CPU a put, us, synchronous commit", floor: 60, target: 30, atMost: true, value: figure("put/64x4/sync-on", server)},
 	{id: "", text: "the same, asynchronous commit", floor: 60, target: 30, atMost: true, value: figure("put/64x4/sync-off", server)},
 	{id: "G7", text: "get alone, p50 to pgbench's mean", floor: 3, target: 2, atMost: true, value: func(r results) sample {

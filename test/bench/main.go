@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -134,6 +135,10 @@ func measureAll(ctx context.Context, o *options, steps []step, progress io.Write
 	}
 	defer func() { err = errors.Join(err, sink.close()) }()
 	err = withBed(ctx, o.bed, progress, func(ctx context.Context, b *bed) error {
+		if b.bouncer == nil {
+			fmt.Fprintln(progress, "PgBouncer is not installed: it is left out")
+			steps = slices.DeleteFunc(slices.Clone(steps), func(s step) bool { return s.proxied })
+		}
 		for round := range o.rounds {
 			if err := b.tidy(ctx); err != nil {
 				return err

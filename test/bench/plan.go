@@ -11,6 +11,7 @@ type step struct {
 
 	script  string // of an anchor; "" for a load
 	clients int    // of pgbench
+	proxied bool   // through PgBouncer
 
 	operation string // of a load
 	inFlight  int
@@ -23,12 +24,19 @@ func anchor(script string, clients int, sync string) step {
 	return step{name: "pgbench-" + script + "/c" + itoa(clients) + suffix(sync), sync: sync, script: script, clients: clients}
 }
 
+// proxied returns the anchor that runs a script through PgBouncer.
+func proxied(script string, clients int) step {
+	s := anchor(script, clients, "")
+	s.name, s.proxied = "pgbouncer-"+script+"/c"+itoa(clients), true
+	return s
+}
+
 // load returns the step that puts a load on the server.
 func load(operation string, inFlight, conns int, sync string) step {
 	s := step{operation: operation, inFlight: inFlight, conns: conns, sync: sync}
 	s.name = operation + "/" + itoa(inFlight) + "x" + itoa(conns) + suffix(sync)
 	clients := 10
-	if inFlight == 1 && (operation == "get" || operation == "put") {
+	if inFlight == 1 {
 		clients = 1
 	}
 	if script := anchors[operation]; script != "" {
@@ -47,7 +55,7 @@ func suffix(sync string) string {
 // anchors are the scripts that operations are compared with, by what comes closest.
 var anchors = map[string]string{
 	"get": "get", "get16k": "get16k", "find": "find", "findcount": "findcount",
-	"put": "put1", "putif": "put1", "putnew": "insert", "delete": "put1", "batch10": "put1", "put16k": "put16k",
+	"put": "upsert", "putif": "upsert", "putnew": "insert", "delete": "upsert", "batch10": "upsert", "put16k": "put16k",
 }
 
 // plan returns the steps of a round. Anchors stand close to what is compared with them.
@@ -57,16 +65,16 @@ func plan(quick bool) []step {
 	}
 	steps := []step{
 		anchor("get", 1, ""), load("get", 1, 1, ""),
-		anchor("get", 10, ""), anchor("get10", 4, ""),
+		anchor("get", 10, ""), anchor("get10", 4, ""), proxied("get", 10),
 		load("get", 10, 4, ""), load("get", 64, 4, ""), load("get", 512, 4, ""), load("get", 512, 256, ""),
-		anchor("find", 10, ""), anchor("findcount", 10, ""),
+		anchor("find", 1, ""), anchor("find", 10, ""), anchor("findcount", 10, ""),
 		load("find", 1, 1, ""), load("find", 64, 4, ""), load("findcount", 64, 4, ""),
 		anchor("get16k", 10, ""), load("get16k", 64, 4, ""),
 	}
 	for _, sync := range []string{"on", "off"} {
 		steps = append(steps,
-			anchor("put1", 1, sync), load("put", 1, 1, sync),
-			anchor("put1", 10, sync), anchor("put4", 10, sync), anchor("upsert", 10, sync),
+			anchor("upsert", 1, sync), load("put", 1, 1, sync),
+			anchor("upsert", 10, sync), anchor("put1", 10, sync), anchor("put4", 10, sync),
 			load("put", 10, 4, sync), load("put", 64, 4, sync), load("put", 512, 4, sync), load("put", 512, 256, sync),
 			load("putif", 64, 4, sync), load("batch10", 64, 4, sync), load("mixed", 64, 4, sync),
 			anchor("insert", 10, sync), load("putnew", 64, 4, sync), load("delete", 64, 4, sync),
@@ -79,9 +87,9 @@ func plan(quick bool) []step {
 func quickPlan() []step {
 	return []step{
 		anchor("get", 1, ""), load("get", 1, 1, ""), anchor("get", 10, ""), load("get", 64, 4, ""),
-		anchor("find", 10, ""), load("find", 1, 1, ""), load("find", 64, 4, ""),
-		anchor("put1", 1, "on"), load("put", 1, 1, "on"), anchor("put1", 10, "on"), load("put", 64, 4, "on"),
-		anchor("put1", 10, "off"), load("put", 64, 4, "off"),
+		anchor("find", 1, ""), load("find", 1, 1, ""), anchor("find", 10, ""), load("find", 64, 4, ""),
+		anchor("upsert", 1, "on"), load("put", 1, 1, "on"), anchor("upsert", 10, "on"), load("put", 64, 4, "on"),
+		anchor("upsert", 10, "off"), load("put", 64, 4, "off"),
 	}
 }
 

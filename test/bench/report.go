@@ -18,7 +18,10 @@ func writeTable(w io.Writer, records []record, steps []step) error {
 			ratio = fmt.Sprintf("%.2f", r.ratio(s.name, rate, s.anchor, rate).median())
 		}
 		if s.script == "" {
-			tail, cost = fmt.Sprintf("%.2f", of(p99)), fmt.Sprintf("%.1f", of(server))
+			tail = fmt.Sprintf("%.2f", of(p99))
+		}
+		if s.script == "" || s.proxied {
+			cost = fmt.Sprintf("%.1f", of(server))
 		}
 		fmt.Fprintf(t, "%s\t%.0f\t%s\t%.3f\t%s\t%s\t%.1f\t%.1f\t%.0f\t\n",
 			s.name, of(rate), ratio, of(p50), tail, cost, of(postgres), of(clients), of(others))
@@ -27,7 +30,7 @@ func writeTable(w io.Writer, records []record, steps []step) error {
 		return err
 	}
 	_, err := fmt.Fprint(w, "NxM: N requests in flight over M connections. Medians; ratios were taken within rounds. CPU times are an operation's.\n"+
-		"pgbench tells the mean for p50.\n\n")
+		"pgbench tells the mean for p50. server us of pgbouncer is its own.\n\n")
 	return err
 }
 
