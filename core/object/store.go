@@ -26,7 +26,8 @@ type Store interface {
 	// An error of row ends the statement and is returned. For a query.Read or query.Write, row must not block.
 	Do(ctx context.Context, s *query.Statement, row func(Row) error) error
 
-	// InTx runs fn in a transaction at READ COMMITTED, which is committed if fn returns nil.
+	// InTx runs fn in a transaction at READ COMMITTED, which is committed if fn returns nil. It may run fn again when the connection
+	// was lost and it is certain that nothing was committed, unless fn has called Once.
 	InTx(ctx context.Context, fn func(Tx) error) error
 }
 
@@ -40,6 +41,10 @@ type Tx interface {
 	// Run runs SQL of a hook. Where PostgreSQL refuses it the error is a *[Refusal]. When ctx ends the statement is cancelled,
 	// and the error is the cause. [ErrEnded] says that the text began or ended a transaction: everything fails from then on.
 	Run(ctx context.Context, s *Script) (Result, error)
+
+	// Once says that the transaction must not be run again by the store: something outside of the database is about to take part
+	// in it.
+	Once()
 
 	// Attempt runs fn, and if it fails, or leaves the transaction in a failed state, undoes what it did to the database and
 	// nothing else. It returns the error.

@@ -44,6 +44,7 @@ func (s *Service) trigger(ctx context.Context, tx Tx, e *Event) error {
 	if s.Triggers == nil {
 		return fault.New(fault.HookUnavailable, "bucket %s has hooks, and this server runs none", e.Bucket.Name)
 	}
+	tx.Once()
 	return s.Triggers.Fire(ctx, tx, e)
 }
 

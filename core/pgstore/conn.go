@@ -23,6 +23,7 @@ type conn struct {
 	out      []byte             // messages not written yet
 	hijacked *pgconn.HijackedConn
 	id       uint64 // for the log: from 1, never used twice
+	at       *primary
 
 	// status is the transaction status of the last ReadyForQuery: 'I' idle, 'T' in a transaction, 'E' in a failed one.
 	status byte
@@ -32,6 +33,8 @@ type conn struct {
 	fatal *pgconn.PgError
 	// warned says that the wait for a synchronous standby was cut short: what was committed may be lost by a failover.
 	warned bool
+	// refusesWrites says that the server refused a statement of ours because it takes no writes.
+	refusesWrites bool
 	// undone says that the last command was a rollback, whatever was asked for.
 	undone bool
 
@@ -52,11 +55,17 @@ const maxPrepared = 500
 // errClosed is why a connection cannot be used after the store closed it.
 var errClosed = errors.New("connection closed")
 
-// open makes a connection. The context bounds the attempt.
-func open(ctx context.Context, config *pgconn.Config, id uint64) (*conn, error) {
-	pg, err := pgconn.ConnectConfig(ctx, config)
+// open makes a connection, to a server that can be written to unless readOnly says that another will do. The context bounds the
+// attempt.
+func open(ctx context.Context, at *primary, id uint64, readOnly bool) (*conn, error) {
+	pg, err := pgconn.ConnectConfig(ctx, at.config)
 	if err != nil {
 		return nil, err
+	}
+	if !readOnly {
+		if err := writable(ctx, pg); err != nil {
+			return nil, errors.Join(err, pg.Close(ctx))
+		}
 	}
 	if err := pg.SyncConn(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("settle the new connection: %w", err), pg.Close(ctx))
@@ -70,6 +79,7 @@ func open(ctx context.Context, config *pgconn.Config, id uint64) (*conn, error) 
 		in:       pgproto3.NewFrontend(hijacked.Conn, nil),
 		hijacked: hijacked,
 		id:       id,
+		at:       at,
 		status:   'I',
 		prepared: map[string]string{},
 		idle:     time.Now(),
@@ -88,6 +98,8 @@ func (c *conn) fail(err error) error {
 		return c.broken
 	}
 	switch {
+	case c.fatal != nil && errors.Is(err, errUnsent):
+		err = fmt.Errorf("%w: %w", errUnsent, c.fatal)
 	case c.fatal != nil:
 		err = c.fatal // the server said why
 	case errors.Is(err, errTimeout), errors.Is(err, errAbandoned), errors.Is(err, errClosed), errors.Is(err, errUnknown):
@@ -209,12 +221,18 @@ func (c *conn) flush() error {
 	if c.broken != nil {
 		return c.broken
 	}
-	_, err := c.net.Write(c.out)
+	if c.at.gone.Load() {
+		return c.fail(fmt.Errorf("%w: %w", errUnsent, errSuperseded))
+	}
+	n, err := c.net.Write(c.out)
 	if cap(c.out) > 1<<20 {
 		c.out = nil // do not keep the memory of one huge statement
 	}
 	c.out = c.out[:0]
 	if err != nil {
+		if n == 0 {
+			err = fmt.Errorf("%w: %w", errUnsent, err)
+		}
 		// The server may have said why before it hung up.
 		c.deadline(100 * time.Millisecond)
 		for c.fatal == nil {

@@ -102,10 +102,12 @@ func (p *pool) share(ctx context.Context, u use, s *query.Statement, row func(ob
 	return g.err
 }
 
-// outcome returns err after a statement that commits by itself: where the connection broke, or the commit was cut short, the
-// outcome is unknown.
+// outcome returns err after a statement that commits by itself: where the connection broke after it was sent, or the commit was cut
+// short, the outcome is unknown.
 func (c *conn) outcome(err error) error {
 	switch {
+	case errors.Is(c.broken, errUnsent):
+		return c.broken
 	case c.broken != nil:
 		return fmt.Errorf("%w: %w", errUnknown, c.broken)
 	case err == nil && c.warned:

@@ -156,6 +156,8 @@ func (c *conn) resultOf(s *query.Statement, row func(object.Row) error) (int64, 
 	switch sqlState(err) {
 	case "0A000", "26000": // feature_not_supported: among others a changed result type; invalid_sql_statement_name
 		c.forget(s.SQL)
+	case readOnlyTransaction:
+		c.refusesWrites = true
 	}
 	return n, err
 }

@@ -50,6 +50,15 @@ func connectionLost(err error) bool {
 	return false
 }
 
+// readOnlyTransaction is the SQLSTATE of a write that a standby refuses, or any server that is configured so.
+const readOnlyTransaction = "25006"
+
+// repeatable reports whether a statement that commits by itself, or a transaction, failed for a reason that another connection may
+// not have, and it is certain that nothing was committed.
+func repeatable(err error) bool {
+	return !errors.Is(err, errUnknown) && (connectionLost(err) || sqlState(err) == readOnlyTransaction)
+}
+
 // withOutcome says in the context of a fault that what was asked for may have been done.
 func withOutcome(f *fault.Error) *fault.Error {
 	if errors.Is(f.Cause, errUnknown) {

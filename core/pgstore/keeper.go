@@ -23,6 +23,8 @@ const (
 	// so the limit is low: it is what a restart of the database costs beyond itself.
 	firstDelay = 50 * time.Millisecond
 	lastDelay  = 500 * time.Millisecond
+	// A server that cannot be written to yet may be about to be promoted.
+	promotionDelay = 100 * time.Millisecond
 
 	maxConnectTimeout = 10 * time.Second
 	cancelTimeout     = 2 * time.Second
@@ -36,9 +38,10 @@ func (p *pool) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		p.mu.Lock()
 		p.sweep(time.Now())
+		p.cutRetired(time.Now())
 		p.fill(ctx)
 		period := quietPeriod
-		if p.queue.n > 0 || p.failures > 0 {
+		if p.queue.n > 0 || p.failures > 0 || len(p.retired) > 0 {
 			period = busyPeriod
 		}
 		stale := p.takeStale(time.Now())
@@ -71,6 +74,12 @@ func (p *pool) shut() {
 	for c := range p.conns {
 		c.net.Close() //nolint:errcheck // because its user notices and releases it
 	}
+	for c := range p.retired {
+		c.net.Close() //nolint:errcheck // because its user notices and releases it
+	}
+	if p.primary != nil {
+		p.primary.end()
+	}
 }
 
 // refuseAll tells all who wait that there is no database. The caller holds the lock.
@@ -101,39 +110,51 @@ func (p *pool) sweep(now time.Time) {
 // fill starts as many attempts to connect as connections are missing: one at a time while they fail. The caller holds the
 // lock.
 func (p *pool) fill(ctx context.Context) {
+	at := p.primary
+	if at == nil {
+		return
+	}
 	busy := len(p.conns) - len(p.idle)
-	missing := min(p.limits.MaxConnections, busy+p.queue.n+p.limits.MinSpare) - len(p.conns) - p.connecting
+	missing := min(p.limits.MaxConnections, busy+p.queue.n+p.limits.MinSpare) - len(p.conns) - at.connecting
 	if p.failures > 0 {
-		missing = min(missing, 1-p.connecting)
+		missing = min(missing, 1-at.connecting)
 		if time.Now().Before(p.nextAttempt) {
 			return
 		}
 	}
 	for range missing {
-		p.connecting++
+		at.connecting++
 		p.serial++
 		id := p.serial
 		timeout := min(p.limits.ConnectTimeout<<min(p.failures, 4), maxConnectTimeout)
-		p.workers.Go(func() { p.connect(ctx, id, timeout) })
+		p.workers.Go(func() { p.connect(ctx, at, id, timeout) })
 	}
 }
 
 // connect makes one attempt.
-func (p *pool) connect(ctx context.Context, id uint64, timeout time.Duration) {
+func (p *pool) connect(ctx context.Context, at *primary, id uint64, timeout time.Duration) {
 	attempt, cancel := context.WithTimeout(ctx, timeout)
-	c, err := open(attempt, p.config, id)
+	stop := context.AfterFunc(at.over, cancel)
+	c, err := open(attempt, at, id, p.readOnly)
+	stop()
 	cancel()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.connecting--
-	if err != nil {
+	at.connecting--
+	switch {
+	case at != p.primary:
+		if err == nil {
+			p.workers.Go(c.close)
+		}
+		return
+	case err != nil:
 		p.connectFailed(ctx, err)
 		return
 	}
 	if p.failed {
 		p.log.Info("successfully connected to a backend, moving back to running state")
 	}
-	p.failures, p.failed = 0, false
+	p.failures, p.failed, p.failure = 0, false, nil
 	p.conns[c] = struct{}{}
 	p.pass(c)
 	p.notify()
@@ -146,15 +167,19 @@ func (p *pool) connectFailed(ctx context.Context, err error) {
 	now := time.Now()
 	if p.failures == 0 {
 		p.failingSince = now
-		p.log.Warn("failed to connect to the database", "err", err)
+		p.log.Warn("failed to connect to the database", "err", err, "primary", p.primary.address)
 	}
 	p.failures++
-	delay := lastDelay
-	if p.failures < 5 {
-		delay = min(firstDelay<<(p.failures-1), lastDelay)
+	p.failure = err
+	p.doubt()
+	longest := lastDelay
+	if errors.Is(err, errNotWritable) {
+		longest = promotionDelay
 	}
-	p.nextAttempt = now.Add(delay)
+	p.nextAttempt = now.Add(min(firstDelay<<min(p.failures-1, 10), longest))
 	switch {
+	case errors.Is(err, errNotWritable):
+		p.events("not-writable")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		p.events("timeout-during-connect")
 	default:
@@ -190,7 +215,7 @@ func (p *pool) check(c *conn) {
 	usable := p.usable(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !usable || p.queue.n > 0 || p.closed {
+	if !usable || p.queue.n > 0 || p.closed || c.at != p.primary {
 		p.pass(c)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -29,12 +30,16 @@ func (s *Store) listen(ctx context.Context, channel string, ready func(), notify
 	switch {
 	case ctx.Err() != nil:
 		return nil
+	case errors.Is(err, errNoPrimary):
+		return fault.New(fault.NoDatabasePeers, "no database backends are available").Because(err)
 	case err != nil:
 		return fault.New(fault.Multi, "Postgres client failed: %s", s.connectReason(err)).Because(err)
 	}
-	defer c.close()
-	stop := context.AfterFunc(ctx, func() { c.net.Close() }) //nolint:errcheck // because closing is all that it is for
-	defer stop()
+	defer s.closeOwn(c)
+	hangUp := func() { c.net.Close() } //nolint:errcheck // because closing is all that it is for
+	defer context.AfterFunc(ctx, hangUp)()
+	// At a change of the primary it ends at once, so that the listener knows of the gap.
+	defer context.AfterFunc(c.at.over, hangUp)()
 
 	// LISTEN takes no parameter.
 	if _, err = c.run(s.limits.ConnectTimeout, nil, &query.Statement{SQL: `LISTEN ` + query.Quote(channel), Once: true}); err == nil {
@@ -53,22 +58,48 @@ func (s *Store) Reach(ctx context.Context) error {
 	if err != nil {
 		return errors.New(s.connectReason(err))
 	}
-	c.close()
+	s.closeOwn(c)
 	return nil
 }
 
-// openOwn opens a connection that is not one of the pool's. Whoever opens it closes it.
+// errNoPrimary says that it is not known yet which server to use.
+var errNoPrimary = errors.New("no primary is known")
+
+// openOwn opens a connection that is not one of the pool's. Whoever opens it closes it, with closeOwn.
 func (s *Store) openOwn(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.limits.ConnectTimeout)
 	defer cancel()
-	s.pool.mu.Lock()
-	s.pool.serial++
-	id, closed := s.pool.serial, s.pool.closed
-	s.pool.mu.Unlock()
-	if closed {
+	p := s.pool
+	p.mu.Lock()
+	p.serial++
+	id, closed, at := p.serial, p.closed, p.primary
+	p.mu.Unlock()
+	switch {
+	case closed:
 		return nil, errClosed
+	case at == nil:
+		return nil, errNoPrimary
 	}
-	return open(ctx, s.pool.config, id)
+	defer context.AfterFunc(at.over, cancel)()
+	c, err := open(ctx, at, id, p.readOnly)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at == p.primary {
+		p.own[c] = struct{}{}
+	}
+	return c, nil // if there is another primary now, the first use of the connection tells
+}
+
+// closeOwn closes a connection that openOwn opened.
+func (s *Store) closeOwn(c *conn) {
+	s.pool.mu.Lock()
+	delete(s.pool.own, c)
+	delete(s.pool.retired, c)
+	s.pool.mu.Unlock()
+	c.close()
 }
 
 // notifications reads until the connection ends or notify fails.
@@ -106,9 +137,9 @@ func (s *Store) connectReason(err error) string {
 }
 
 func (s *Store) address() string {
-	network, address := pgconn.NetworkAddress(s.pool.config.Host, s.pool.config.Port)
-	if network == "tcp" {
-		return net.JoinHostPort(s.pool.config.Host, fmt.Sprint(s.pool.config.Port))
+	server, _ := s.Primary()
+	if host, port, err := net.SplitHostPort(server); err == nil && strings.HasPrefix(host, "/") {
+		return host + "/.s.PGSQL." + port
 	}
-	return address
+	return server
 }

@@ -29,8 +29,8 @@ func newMetrics(registerer prometheus.Registerer, of func() *pool) *metrics {
 		})
 	}
 	registerer.MustRegister(m.events, m.listens,
-		gauge("postgres_connections_open", "count of open postgres connections", func(p *pool) int { return len(p.conns) + p.connecting }),
-		gauge("postgres_connections_pending", "count of pending postgres connections", func(p *pool) int { return p.connecting }),
+		gauge("postgres_connections_open", "count of open postgres connections", func(p *pool) int { return len(p.conns) + p.connecting() }),
+		gauge("postgres_connections_pending", "count of pending postgres connections", func(p *pool) int { return p.connecting() }),
 		gauge("postgres_connections_available", "count of available postgres connections", func(p *pool) int { return len(p.idle) }),
 		gauge("request_queue_depth", "number of queued requests", func(p *pool) int { return p.queue.n }),
 	)

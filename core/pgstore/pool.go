@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/kaizengarden/moray/core/fault"
 )
 
@@ -46,10 +44,11 @@ func (l *Limits) fill() {
 // pool holds the connections, those who wait for one, and the rules of who gets one. Connections are opened and watched by
 // run; they are claimed and released by the goroutines that use them.
 type pool struct {
-	limits Limits
-	config *pgconn.Config
-	log    *slog.Logger
-	events func(name string) // counts what goes wrong with connections
+	limits   Limits
+	readOnly bool // servers that cannot be written to will do
+	log      *slog.Logger
+	events   func(name string) // counts what goes wrong with connections
+	doubt    func()            // called when the primary does not behave like one; must not block
 
 	wake    chan struct{} // tells run to look at the pool again; capacity 1
 	workers sync.WaitGroup
@@ -57,34 +56,39 @@ type pool struct {
 	mu         sync.Mutex // guards what follows; nothing under it waits
 	queue      queue
 	codel      codel
-	conns      map[*conn]struct{} // established
-	idle       []*conn            // the one used last at the end
-	connecting int
-	held       map[string]int // connections claimed, by bucket
-	finds      int            // connections claimed by finds
-	quickNow   int            // short statements under way: waiting, or sent
-	quickConns int            // connections that short statements are sent over
-	progress   time.Time      // when one of them was last taken or given back
-	turn       kind           // what is looked at first when a connection comes free
-	serial     uint64         // of the last connection
-	idleAt     time.Time      // when a connection last became idle; zero before the first time
+	primary    *primary            // nil before it is known
+	conns      map[*conn]struct{}  // established, to the primary
+	idle       []*conn             // the one used last at the end
+	own        map[*conn]struct{}  // those to the primary that are not the pool's to hand out
+	retired    map[*conn]time.Time // in use still, to servers that were the primary before; until when
+	held       map[string]int      // connections claimed, by bucket
+	finds      int                 // connections claimed by finds
+	quickNow   int                 // short statements under way: waiting, or sent
+	quickConns int                 // connections that short statements are sent over
+	progress   time.Time           // when one of them was last taken or given back
+	turn       kind                // what is looked at first when a connection comes free
+	serial     uint64              // of the last connection
+	idleAt     time.Time           // when a connection last became idle; zero before the first time
 	closed     bool
 
 	// What is known of attempts to connect since the last that succeeded.
 	failures     int
+	failure      error // the last one
 	failingSince time.Time
 	nextAttempt  time.Time
 	failed       bool // there is no database: requests are refused at once
 }
 
-func newPool(limits Limits, config *pgconn.Config, log *slog.Logger, events func(string)) *pool {
+func newPool(limits Limits, log *slog.Logger, events func(string)) *pool {
 	return &pool{
-		limits: limits, config: config, log: log, events: events,
-		wake:  make(chan struct{}, 1),
-		queue: newQueue(),
-		codel: codel{target: limits.ClaimDelay},
-		conns: map[*conn]struct{}{},
-		held:  map[string]int{},
+		limits: limits, log: log, events: events, doubt: func() {},
+		wake:    make(chan struct{}, 1),
+		queue:   newQueue(),
+		codel:   codel{target: limits.ClaimDelay},
+		conns:   map[*conn]struct{}{},
+		own:     map[*conn]struct{}{},
+		retired: map[*conn]time.Time{},
+		held:    map[string]int{},
 	}
 }
 
@@ -229,6 +233,10 @@ func (p *pool) quicken(c *conn) {
 func (p *pool) unhold(c *conn) {
 	u := c.caller
 	c.caller = use{}
+	if c.at != p.primary { // it does not count any more
+		c.quick = false
+		return
+	}
 	if c.quick {
 		c.quick = false
 		p.quickConns--
@@ -287,7 +295,10 @@ func (p *pool) mayQuicken() bool {
 // settle gives c to whoever is next, and returns the waiter whose statement is to be run on c if that is next. The caller
 // holds the lock.
 func (p *pool) settle(c *conn) *waiter {
-	if c.broken != nil || c.status != 'I' || p.closed {
+	if c.refusesWrites && !p.readOnly {
+		p.poison(c.at)
+	}
+	if c.broken != nil || c.status != 'I' || p.closed || c.at != p.primary {
 		p.discard(c)
 		return nil
 	}
@@ -311,6 +322,7 @@ func (p *pool) settle(c *conn) *waiter {
 // discard takes c out of the pool and closes it. The caller holds the lock.
 func (p *pool) discard(c *conn) {
 	delete(p.conns, c)
+	delete(p.retired, c)
 	switch {
 	case p.closed:
 		c.fail(errClosed) //nolint:errcheck // because nobody asks any more

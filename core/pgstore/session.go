@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -69,10 +70,13 @@ var _ bucket.Session = (*session)(nil)
 // InBucketSession implements bucket.Store.
 func (s *Store) InBucketSession(ctx context.Context, name string, fn func(bucket.Session) error) error {
 	c, err := s.openOwn(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoPrimary):
+		return errNoBackend()
+	case err != nil:
 		return explain(err, "")
 	}
-	defer c.close()
+	defer s.closeOwn(c)
 	// The end of the store ends the session: nobody else would, while an index is being built.
 	stop := context.AfterFunc(ctx, func() { c.net.Close() }) //nolint:errcheck // because closing is all that it is for
 	defer stop()

@@ -3,6 +3,8 @@ package pgstore
 import (
 	"context"
 	"errors"
+	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -24,20 +26,39 @@ var (
 // it. With values, which are JSON values for $1 and so on, it is one statement. row may block; the object is valid during the
 // call.
 func (s *Store) SQL(ctx context.Context, text string, values []jsvalue.Value, row func(jsvalue.Value) error) error {
+	err := s.retry(func() (again bool, err error) {
+		sent, err := s.trySQL(ctx, text, values, row)
+		if sent && connectionLost(err) && endsTransaction.MatchString(text) {
+			err = fmt.Errorf("%w: %w", errUnknown, err) // it may have come as far as that
+		}
+		return !sent && repeatable(err), err
+	})
+	return explain(err, text)
+}
+
+// endsTransaction finds texts that may commit what they do themselves.
+var endsTransaction = regexp.MustCompile(`(?i)\b(commit|end|prepare)\b`)
+
+// trySQL reports whether the text was sent.
+func (s *Store) trySQL(ctx context.Context, text string, values []jsvalue.Value, row func(jsvalue.Value) error) (sent bool, err error) {
 	caller := object.CallerFrom(ctx)
 	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket})
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer s.pool.release(c)
 	timeout := s.timeout(caller)
 	err = c.inSession(timeout, func() error {
+		var err error
 		if len(values) == 0 {
-			return c.simple(timeout, text, row)
+			err = c.simple(timeout, text, row)
+		} else {
+			err = c.unnamed(timeout, text, values, row)
 		}
-		return c.unnamed(timeout, text, values, row)
+		sent = !errors.Is(err, errUnsent)
+		return err
 	})
-	return explain(err, text)
+	return sent, err
 }
 
 // inSession runs fn between BEGIN and COMMIT, or ROLLBACK if fn fails, on a connection that waits for locks patiently.
@@ -190,13 +211,18 @@ func (s *Store) Records(ctx context.Context, name string, row func(jsvalue.Value
 	if name != "" {
 		text, values = text+` WHERE name = $1`, []jsvalue.Value{jsvalue.AppendString(nil, name)}
 	}
-	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket})
-	if err != nil {
-		return err
-	}
-	defer s.pool.release(c)
-	err = c.unnamed(s.timeout(caller), text, values, func(record jsvalue.Value) error {
-		return row(withOptions(record))
+	err := s.retry(func() (again bool, err error) {
+		c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket})
+		if err != nil {
+			return false, err
+		}
+		defer s.pool.release(c)
+		delivered := false
+		err = c.unnamed(s.timeout(caller), text, values, func(record jsvalue.Value) error {
+			delivered = true
+			return row(withOptions(record))
+		})
+		return !delivered && repeatable(err), err
 	})
 	return explain(err, text)
 }
@@ -215,15 +241,19 @@ func withOptions(record jsvalue.Value) jsvalue.Value {
 
 // Ping reads from buckets_config.
 func (s *Store) Ping(ctx context.Context) error {
-	c, err := s.pool.claim(ctx, use{client: object.CallerFrom(ctx).Client})
-	if err != nil {
-		return err
-	}
-	defer s.pool.release(c)
-	_, err = c.run(s.timeout(object.CallerFrom(ctx)), nil, &query.Statement{SQL: `SELECT name FROM buckets_config LIMIT 1`})
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && c.fatal == nil {
-		return raw(pg) // without the translation of explain
-	}
+	caller := object.CallerFrom(ctx)
+	err := s.retry(func() (again bool, err error) {
+		c, err := s.pool.claim(ctx, use{client: caller.Client})
+		if err != nil {
+			return false, err
+		}
+		defer s.pool.release(c)
+		_, err = c.run(s.timeout(caller), nil, &query.Statement{SQL: `SELECT name FROM buckets_config LIMIT 1`})
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) && c.fatal == nil {
+			return false, raw(pg) // without the translation of explain
+		}
+		return repeatable(err), err
+	})
 	return explain(err, "")
 }

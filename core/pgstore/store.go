@@ -31,9 +31,15 @@ import (
 type Config struct {
 	// URL is a connection string as libpq takes it, a URL or key=value pairs. What it leaves out comes from the PG*
 	// environment variables.
-	URL    string
-	Limits Limits
-	Log    *slog.Logger
+	URL string
+	// Follow makes the store wait for SetPrimary to say which server to use. Otherwise it is the one that the URL names first.
+	Follow bool
+	// Doubt is called when the primary does not behave like one. It must not block. nil for nobody.
+	Doubt func()
+	// ReadOnly says that servers that cannot be written to will do, such as standbys.
+	ReadOnly bool
+	Limits   Limits
+	Log      *slog.Logger
 	// Metrics gets the metrics of the pool; nil for none.
 	Metrics prometheus.Registerer
 }
@@ -41,6 +47,7 @@ type Config struct {
 // Store implements the ports of core/bucket, core/object and core/rpc. It is safe for concurrent use. Nothing works before
 // Run was called; requests wait for it.
 type Store struct {
+	config  *pgconn.Config // with the host of the URL
 	pool    *pool
 	manners manners
 	limits  Limits
@@ -66,12 +73,21 @@ func New(c Config) (*Store, error) {
 		config.RuntimeParams["application_name"] = "moray"
 	}
 	config.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {}
+	config.ValidateConnect = nil // we look ourselves
+	config.DialFunc = watchful.DialContext
 	c.Limits.fill()
-	s := &Store{limits: c.Limits, log: c.Log.With("component", "pgpool")}
+	s := &Store{config: config, limits: c.Limits, log: c.Log.With("component", "pgpool")}
 	m := newMetrics(c.Metrics, func() *pool { return s.pool })
 	s.listens = m.listens
-	s.pool = newPool(c.Limits, config, s.log, m.event)
-	return s, nil
+	s.pool = newPool(c.Limits, s.log, m.event)
+	s.pool.readOnly = c.ReadOnly
+	if c.Doubt != nil {
+		s.pool.doubt = c.Doubt
+	}
+	if !c.Follow {
+		err = s.SetPrimary(s.Servers()[0], 0)
+	}
+	return s, err
 }
 
 // sessionSettings make what PostgreSQL prints independent of its configuration, see core/field.
@@ -92,8 +108,12 @@ func (s *Store) Run(ctx context.Context) error {
 	return nil
 }
 
-// maxRetries is how often a statement is run again that fell victim to a deadlock, or a read whose connection was lost.
-const maxRetries = 3
+const (
+	// maxDeadlocks is how often a statement is run again that fell victim to a deadlock.
+	maxDeadlocks = 3
+	// moreRetries is how often something is run again beyond once for each connection.
+	moreRetries = 3
+)
 
 // Do implements object.Store.
 func (s *Store) Do(ctx context.Context, st *query.Statement, row func(object.Row) error) error {
@@ -106,20 +126,30 @@ func (s *Store) Do(ctx context.Context, st *query.Statement, row func(object.Row
 			return err
 		})
 	}
-	var err error
-	for try := 0; try <= maxRetries; try++ {
+	deadlocks := 0
+	err := s.retry(func() (again bool, err error) {
 		delivered := false
 		err = s.once(ctx, caller, timeout, st, func(r object.Row) error {
 			delivered = true
 			return row(r)
 		})
-		again := deadlocked(err) && !delivered ||
-			st.Sharing != query.Write && !delivered && connectionLost(err)
-		if !again {
-			break
+		if deadlocked(err) {
+			deadlocks++
+		}
+		return !delivered && (deadlocked(err) && deadlocks <= maxDeadlocks || repeatable(err)), err
+	})
+	return explain(err, st.SQL)
+}
+
+// retry runs try, and again as long as it fails and says so. Where connections are lost each try may meet another one that is about
+// to be, so there are more tries than connections.
+func (s *Store) retry(try func() (again bool, err error)) error {
+	for n := 0; ; n++ {
+		again, err := try()
+		if err == nil || !again || n == s.limits.MaxConnections+moreRetries {
+			return err
 		}
 	}
-	return explain(err, st.SQL)
 }
 
 func (s *Store) timeout(c *object.Caller) time.Duration {

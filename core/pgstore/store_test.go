@@ -38,6 +38,13 @@ func open(t testing.TB, url string, limits pgstore.Limits) *pgstore.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, s)
+	return s
+}
+
+// run runs a store until the test ends.
+func run(t testing.TB, s *pgstore.Store) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -52,7 +59,6 @@ func open(t testing.TB, url string, limits pgstore.Limits) *pgstore.Store {
 			t.Error("Run does not end")
 		}
 	})
-	return s
 }
 
 // eventually waits until a condition holds.

@@ -26,6 +26,7 @@ type tx struct {
 	timeout time.Duration    // of each statement
 	opening *query.Statement // sent after BEGIN: how patiently to wait for locks
 	begun   bool
+	once    bool  // it must not be run again
 	err     error // why the transaction failed
 
 	rehearsal *rehearsal // notes changes instead of making them; nil for the real thing
@@ -41,7 +42,19 @@ func (s *Store) InTx(ctx context.Context, fn func(object.Tx) error) error {
 	return s.inTx(ctx, waitPatiently, func(t *tx) error { return fn(t) })
 }
 
+// inTx runs fn in a transaction, and again if a connection that was lost undid it.
 func (s *Store) inTx(ctx context.Context, opening *query.Statement, fn func(*tx) error) error {
+	return s.retry(func() (again bool, err error) {
+		once := false
+		err = s.tryTx(ctx, opening, func(t *tx) error {
+			defer func() { once = t.once }()
+			return fn(t)
+		})
+		return !once && repeatable(err), err
+	})
+}
+
+func (s *Store) tryTx(ctx context.Context, opening *query.Statement, fn func(*tx) error) error {
 	caller := object.CallerFrom(ctx)
 	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket, find: caller.Find})
 	if err != nil {
@@ -50,6 +63,9 @@ func (s *Store) inTx(ctx context.Context, opening *query.Statement, fn func(*tx)
 	defer s.pool.release(c)
 	return c.inTx(s.timeout(caller), opening, fn)
 }
+
+// Once implements object.Tx.
+func (t *tx) Once() { t.once = true }
 
 // inTx runs fn in a transaction.
 func (c *conn) inTx(timeout time.Duration, opening *query.Statement, fn func(*tx) error) error {
@@ -87,8 +103,11 @@ func (t *tx) Do(_ context.Context, st *query.Statement, row func(object.Row) err
 
 // commit ends the transaction. It has no timeout: nobody could tell what became of it.
 func (t *tx) commit() error {
-	if !t.begun {
+	switch {
+	case !t.begun:
 		return nil
+	case t.conn.broken != nil: // nothing was to be committed any more
+		return explain(t.conn.broken, commit.SQL)
 	}
 	_, err := t.conn.run(0, nil, commit)
 	err = t.conn.outcome(err)

@@ -65,7 +65,7 @@ var owners = map[string][]string{
 	"go.uber.org/goleak":                       {"core/pgstore/pgtest", "core/cluster/zktest"},
 	"github.com/prometheus/common":             {"core/monitor"},
 	"golang.org/x/sync":                        {"core/monitor"},
-	"golang.org/x/sys":                         {"core/cluster", "core/localpg", "hooks/sdk"},
+	"golang.org/x/sys":                         {"core/cluster", "core/localpg", "core/pgstore", "hooks/sdk"},
 	"github.com/hashicorp/go-plugin":           {"hooks", "hooks/sdk"},
 	"github.com/dop251/goja":                   {"plugins/js"},
 	"google.golang.org/grpc":                   {"hooks", "hooks/internal/wire", "hooks/sdk"},

@@ -146,6 +146,26 @@ func (c *Cluster) Start(t testing.TB) {
 	}
 }
 
+// Configure changes a setting of the running server, and of its sessions, and waits until it is in force.
+func (c *Cluster) Configure(t testing.TB, name, value string) {
+	t.Helper()
+	ctx := context.Background()
+	for _, sql := range []string{"ALTER SYSTEM SET " + name + " = '" + value + "'", "SELECT pg_reload_conf()"} {
+		if err := c.run(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		got := queryStrings(t, c.server.DSN(localpg.Superuser, "postgres"), "SHOW "+name)
+		switch {
+		case len(got) == 1 && got[0] == value:
+			return
+		case time.Now().After(deadline):
+			t.Fatalf("%s is %v, and should have become %s", name, got, value)
+		}
+	}
+}
+
 // Server tells about the running server: its process, its log, its programs.
 func (c *Cluster) Server() *localpg.Server { return c.server }
 
