@@ -69,9 +69,9 @@ var readOnly = &query.Statement{
 func (r *rehearsal) InBucketTx(ctx context.Context, fn func(bucket.Tx) error) error {
 	before := r.rehearsed
 	err := retryLocks(ctx, func() error {
-		r.rehearsed = before
-		r.txs++
-		return r.store.inTx(ctx, readOnly, func(t *tx) error {
+		return r.store.inTx(ctx, readOnly, func(t *tx) error { // which may run it more than once
+			r.rehearsed = before
+			r.txs++
 			t.rehearsal = r
 			return fn(t)
 		})
