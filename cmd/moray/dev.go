@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -102,11 +103,23 @@ func (d *dev) serve(ctx context.Context, pg *localpg.Server, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	s, err := server.New(c, server.Options{Log: log, Ready: func(a server.Addresses) { d.welcome(a, pg) }})
+	var sample sync.WaitGroup
+	s, err := server.New(c, server.Options{Log: log, Hooks: newHooks(c.Plugins, withExample), Ready: func(a server.Addresses) {
+		sample.Go(func() {
+			if beside(exampleProgram) != "" {
+				if err := makeSample(ctx, a.RPC.String()); err != nil && ctx.Err() == nil {
+					log.Warn("the sample bucket cannot be made", "err", err)
+				}
+			}
+			d.welcome(a, pg)
+		})
+	}})
 	if err != nil {
 		return err
 	}
-	if err := s.Run(ctx); err != nil {
+	err = s.Run(ctx)
+	sample.Wait()
+	if err != nil {
 		return err
 	}
 	fmt.Fprintln(d.stdout, "moray has stopped; the data is kept in "+pg.DataDir())
@@ -133,9 +146,14 @@ func (d *dev) welcome(a server.Addresses, pg *localpg.Server) {
 	fmt.Fprintf(&b, "  data        %s\n", pg.DataDir())
 	fmt.Fprintf(&b, "Try it from another terminal, with the stock client's tools (in moray's source: make tools):\n")
 	fmt.Fprintf(&b, "  export MORAY_URL=tcp://%s PATH=$PWD/test/clients/node_modules/moray-4/bin:$PATH\n", a.RPC)
-	fmt.Fprintf(&b, "  putbucket -i name -i size:number pets\n")
-	fmt.Fprintf(&b, "  putobject -d '{\"name\":\"rex\",\"size\":3}' pets rex\n")
+	if beside(exampleProgram) == "" {
+		fmt.Fprintf(&b, "  putbucket -i name -i owner -i size:number pets\n")
+	}
+	fmt.Fprintf(&b, "  putobject -d '{\"name\":\"Rex\",\"owner\":\"ann\",\"size\":3}' pets rex\n")
 	fmt.Fprintf(&b, "  findobjects pets '(size>=2)'\n")
+	if beside(exampleProgram) != "" {
+		fmt.Fprintf(&b, "The bucket pets has hooks, of the plugin cmd/moray-plugin-example: see docs/hooks.md.\n")
+	}
 	fmt.Fprintf(&b, "Ctrl-C stops it.\n")
 	io.WriteString(d.stdout, b.String()) //nolint:errcheck // because nobody reads a terminal that is gone
 }

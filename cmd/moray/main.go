@@ -64,6 +64,6 @@ It speaks the node-fast protocol: clients of Joyent's Moray work with it as they
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(serveCommand(), devCommand(), initCommand(), bucketsCommand())
+	root.AddCommand(serveCommand(), devCommand(), initCommand(), bucketsCommand(), pluginCommand())
 	return root
 }

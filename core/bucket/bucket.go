@@ -35,9 +35,21 @@ type Bucket struct {
 	// Generation identifies the row of buckets_config that the definition comes from: its xmin.
 	Generation uint32
 
-	memo     sync.Once
-	memoized any
+	memos [layers]struct {
+		once  sync.Once
+		value any
+	}
 }
+
+// Layer is a part of the server that derives something from definitions. See [Bucket.Memo].
+type Layer uint8
+
+// The layers.
+const (
+	Statements Layer = iota // core/query
+	Hooks                   // what runs the hooks
+	layers
+)
 
 // Column is one index of a bucket and the column that holds it.
 type Column struct {
@@ -79,9 +91,10 @@ func (b *Bucket) Reindexing() []string {
 	return names
 }
 
-// Memo returns what build made of b the first time that Memo was called. A higher layer keeps there what it derives from a
+// Memo returns what build made of b the first time that Memo was called for a layer. A higher layer keeps there what it derives from a
 // definition once, such as the texts of its statements.
-func (b *Bucket) Memo(build func(*Bucket) any) any {
-	b.memo.Do(func() { b.memoized = build(b) })
-	return b.memoized
+func (b *Bucket) Memo(of Layer, build func(*Bucket) any) any {
+	m := &b.memos[of]
+	m.once.Do(func() { m.value = build(b) })
+	return m.value
 }

@@ -131,7 +131,7 @@ func TestMemo(t *testing.T) {
 		return of.Name
 	}
 	for range 2 {
-		if got := b.Memo(build); got != "B" {
+		if got := b.Memo(bucket.Hooks, build); got != "B" {
 			t.Errorf("Memo returned %v", got)
 		}
 	}

@@ -71,6 +71,7 @@ func (d *draft) build() (*Config, error) {
 		return nil, err
 	}
 	c.Fast = newFast(root.section("fast"), c.Pool)
+	c.Plugins = newPlugins(root.section("plugins"))
 	if fewest := inFlight(c.Pool); c.Fast.MaxInFlight < fewest {
 		d.warn("config.fast.maxInFlight is below pg.maxQueueLength + pg.maxConnections (%d): "+
 			"one client is held back before the queue is full", fewest-1)

@@ -33,7 +33,26 @@ type Config struct {
 	Patroni    *Cluster
 	Pool       Pool
 	Fast       Fast
+	Plugins    []Plugin      // in the order of their names
 	Grace      time.Duration // for requests in flight at shutdown; more than 0
+}
+
+// Plugin says how to run a program with hooks.
+type Plugin struct {
+	Name            string
+	Enabled         bool
+	Command         string // may be empty for one that is built in
+	Args            []string
+	SHA256          string // in hex, or empty
+	Env             map[string]string
+	PassEnv         []string
+	Timeout         time.Duration // 0: not set
+	Concurrency     int           // 1 or more
+	Slow            time.Duration
+	MaxMemory       uint64 // bytes; 0: no bound
+	MemorySet       bool   // the file says MaxMemory
+	MaxOpenFiles    uint64 // 0: no bound
+	MaxAddressSpace uint64 // bytes; 0: no bound
 }
 
 // Log says how much is logged, and where to.

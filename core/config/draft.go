@@ -103,6 +103,15 @@ func (d *draft) fill(path string, s *jsonschema.Schema, o object) {
 			d.fill(path+"."+name, property, inner)
 		}
 	}
+	others, ok := s.AdditionalProperties.(*jsonschema.Schema)
+	if !ok {
+		return
+	}
+	for name, value := range o {
+		if inner, ok := value.(object); ok && s.Properties[name] == nil {
+			d.fill(path+"."+name, resolve(others), inner)
+		}
+	}
 }
 
 // newDefault returns the default of s as encoding/json would have decoded it.
@@ -116,6 +125,8 @@ func newDefault(s *jsonschema.Schema) any {
 		return f
 	case object: // filled in later, so it must not be shared
 		return object{}
+	case []any:
+		return []any{}
 	default:
 		return v
 	}

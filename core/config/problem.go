@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
@@ -66,14 +67,25 @@ func (d *draft) collect(v *jsonschema.ValidationError, all *[]problem) {
 	}
 }
 
-// at returns the value at the place that a JSON pointer names, and its schema. Only members that the schema knows are ever
-// named, and their names need no escapes.
+// at returns the value at the place that a JSON pointer names, and its schema.
 func (d *draft) at(pointer string) (*jsonschema.Schema, any) {
 	s, value := serverSchema(), d.root
 	for _, name := range strings.Split(pointer, "/")[1:] {
-		s = resolve(s.Properties[name])
-		o, _ := value.(object)
-		value = o[name]
+		name = strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
+		property := s.Properties[name]
+		switch v := value.(type) {
+		case object:
+			value = v[name]
+			if others, ok := s.AdditionalProperties.(*jsonschema.Schema); ok && property == nil {
+				property = others
+			}
+		case []any:
+			property, value = s.Items2020, nil
+			if i, err := strconv.Atoi(name); err == nil && i < len(v) {
+				value = v[i]
+			}
+		}
+		s = resolve(property)
 	}
 	return s, value
 }

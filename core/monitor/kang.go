@@ -2,8 +2,10 @@ package monitor
 
 import (
 	"bufio"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,6 +17,13 @@ type Snapshot struct {
 	Stats       Stats
 	Connections []Connection
 	Requests    []Request
+	Others      []Objects // beyond those of the original
+}
+
+// Objects are the objects of one type in a snapshot.
+type Objects struct {
+	Type string
+	ByID map[string]jsvalue.Value // JSON objects
 }
 
 // Stats are the counters of a snapshot, all but the first since the start.
@@ -64,8 +73,11 @@ func (m *Monitor) serveSnapshot(w http.ResponseWriter, _ *http.Request) {
 
 	out.Write(m.appendService(nil))
 	out.Write(m.appendStats(nil, &shot.Stats))
-	out.WriteString(`,"types":["fastconnection","fastrequest"],"fastconnection":{`)
-	var text []byte
+	text := []byte(`,"types":["fastconnection","fastrequest"`)
+	for _, o := range shot.Others {
+		text = jsvalue.AppendString(append(text, ','), o.Type)
+	}
+	out.Write(append(text, `],"fastconnection":{`...))
 	for i := range shot.Connections {
 		if i > 0 {
 			out.WriteByte(',')
@@ -81,7 +93,22 @@ func (m *Monitor) serveSnapshot(w http.ResponseWriter, _ *http.Request) {
 		text = appendRequest(text[:0], &shot.Requests[i])
 		out.Write(jsvalue.Sanitize(text)) // a client may have sent half of a surrogate pair
 	}
-	out.WriteString(`}}`)
+	out.WriteByte('}')
+	for _, o := range shot.Others {
+		out.Write(o.appendTo(text[:0]))
+	}
+	out.WriteByte('}')
+}
+
+func (o *Objects) appendTo(dst []byte) []byte {
+	dst = append(jsvalue.AppendString(append(dst, ','), o.Type), `:{`...)
+	for i, id := range slices.Sorted(maps.Keys(o.ByID)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(append(jsvalue.AppendString(dst, id), ':'), o.ByID[id]...)
+	}
+	return append(dst, '}')
 }
 
 func (m *Monitor) appendService(dst []byte) []byte {

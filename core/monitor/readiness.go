@@ -3,6 +3,7 @@ package monitor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -19,7 +20,13 @@ type Check struct {
 	Run func(ctx context.Context) error
 }
 
-// serveReadiness answers {"ready":…,"checks":{"<name>":{"ok":…,"message":…}}}; there is a message where ok is false.
+// Impaired is the error of a check whose condition holds, but with a restriction that whoever asks should know of.
+type Impaired string
+
+func (i Impaired) Error() string { return string(i) }
+
+// serveReadiness answers {"ready":…,"checks":{"<name>":{"ok":…,"message":…}}}; there is a message where ok is false, or something is
+// impaired.
 func (m *Monitor) serveReadiness(w http.ResponseWriter, r *http.Request) {
 	// The context of the first of several requests must not end the checks for the others.
 	ctx := context.WithoutCancel(r.Context())
@@ -33,9 +40,12 @@ func (m *Monitor) serveReadiness(w http.ResponseWriter, r *http.Request) {
 			checks = append(checks, ',')
 		}
 		checks = append(jsvalue.AppendString(checks, m.Checks[i].Name), `:{"ok":`...)
-		checks = strconv.AppendBool(checks, err == nil)
-		if err != nil {
+		impaired := errors.As(err, new(Impaired))
+		checks = strconv.AppendBool(checks, err == nil || impaired)
+		if err != nil && !impaired {
 			status = http.StatusServiceUnavailable
+		}
+		if err != nil {
 			checks = jsvalue.AppendString(append(checks, `,"message":`...), err.Error())
 		}
 		checks = append(checks, '}')

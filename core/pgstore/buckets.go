@@ -3,7 +3,6 @@ package pgstore
 import (
 	"context"
 	"errors"
-	"strconv"
 
 	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/fault"
@@ -11,28 +10,14 @@ import (
 	"github.com/kaizengarden/moray/core/query"
 )
 
-// recordSQL reads a row of buckets_config with what the catalogue knows of the table. The column reindex_active may be
-// missing in databases where no bucket was ever updated, so it is read through JSON.
-const recordSQL = `SELECT c.name, c.index, c.pre, c.post, c.options, to_jsonb(c) ->> 'reindex_active', c.xmin,
- (SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = to_regclass($2) AND a.attnum > 0 AND NOT a.attisdropped),
- EXISTS (SELECT FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
-  WHERE i.indrelid = to_regclass($2) AND r.relname = $3 AND i.indisvalid)
- FROM buckets_config c WHERE c.name = $1`
-
-func recordStatement(sql, name string) *query.Statement {
-	return &query.Statement{SQL: sql, Sharing: query.Read, Args: [][]byte{
-		[]byte(name), []byte(query.Quote(bucket.TableName(name))), []byte(bucket.ExtendedIndexName(name)),
-	}}
-}
-
 // LoadBucket implements bucket.Loader.
 func (s *Store) LoadBucket(ctx context.Context, name string) (*bucket.Record, error) {
-	return loadRecord(name, func(st *query.Statement, row func(object.Row) error) error { return s.Do(ctx, st, row) }, recordSQL)
+	return loadRecord(query.Record(name), func(st *query.Statement, row func(object.Row) error) error { return s.Do(ctx, st, row) })
 }
 
 // LoadBucket implements bucket.Loader.
 func (t *tx) LoadBucket(ctx context.Context, name string) (*bucket.Record, error) {
-	return loadRecord(name, t.rows(ctx), recordSQL)
+	return loadRecord(query.Record(name), t.rows(ctx))
 }
 
 // LockConfig implements bucket.Tx.
@@ -40,7 +25,7 @@ func (t *tx) LockConfig(ctx context.Context, name string) (*bucket.Record, error
 	if t.rehearsal != nil {
 		return t.LoadBucket(ctx, name)
 	}
-	return loadRecord(name, t.rows(ctx), recordSQL+" FOR UPDATE OF c")
+	return loadRecord(query.LockedRecord(name), t.rows(ctx))
 }
 
 // rows returns Do without the number of rows.
@@ -51,18 +36,10 @@ func (t *tx) rows(ctx context.Context) func(*query.Statement, func(object.Row) e
 	}
 }
 
-func loadRecord(name string, do func(*query.Statement, func(object.Row) error) error, sql string) (*bucket.Record, error) {
-	var record *bucket.Record
-	err := do(recordStatement(sql, name), func(row object.Row) error {
-		generation, err := strconv.ParseUint(string(row[6]), 10, 32)
-		if err != nil {
-			return err
-		}
-		record = &bucket.Record{
-			Name: string(row[0]), Index: clone(row[1]), Pre: clone(row[2]), Post: clone(row[3]), Options: clone(row[4]),
-			Reindexing: clone(row[5]), Generation: uint32(generation), Attributes: names(row[7]), ExtendedIndex: string(row[8]) == "t",
-		}
-		return nil
+func loadRecord(st *query.Statement, do func(*query.Statement, func(object.Row) error) error) (record *bucket.Record, err error) {
+	err = do(st, func(row object.Row) error {
+		record, err = query.ParseRecord(row)
+		return err
 	})
 	return record, err
 }

@@ -306,19 +306,3 @@ func nullableArray(elements []*string) []byte {
 	b.WriteByte('}')
 	return []byte(b.String())
 }
-
-// names reads a JSON array of strings; nil if it is NULL.
-func names(text []byte) []string {
-	if text == nil {
-		return nil
-	}
-	v, err := jsvalue.Parse(text)
-	if err != nil || v.Kind() != jsvalue.KindArray {
-		return nil
-	}
-	all := []string{}
-	for e := range v.Elements() {
-		all = append(all, e.Text())
-	}
-	return all
-}

@@ -86,7 +86,7 @@ const ownerColumns = `m.source, m.revision, m.document, m.hash, m.fingerprint, a
 func readOwner(name string, row object.Row) (*bucket.Owner, error) {
 	o := &bucket.Owner{
 		Bucket: name, Source: string(row[0]), Revision: string(row[1]), Document: clone(row[2]), Hash: string(row[3]),
-		Fingerprint: string(row[4]), Superseded: names(row[5]), Protect: string(row[6]) == "t", By: string(row[9]),
+		Fingerprint: string(row[4]), Superseded: query.Names(row[5]), Protect: string(row[6]) == "t", By: string(row[9]),
 	}
 	var err error
 	if row[7] != nil && row[8] != nil {

@@ -60,7 +60,7 @@ func (s *Store) Duplicates(ctx context.Context, table, column string, limit int)
 		Once: true,
 	}
 	err = s.Do(ctx, st, func(row object.Row) error {
-		d := bucket.Duplicate{Value: string(row[0]), Keys: names(row[2])}
+		d := bucket.Duplicate{Value: string(row[0]), Keys: query.Names(row[2])}
 		all = append(all, d)
 		return integers(row[1:], &all[len(all)-1].Rows)
 	})

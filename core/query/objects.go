@@ -33,7 +33,7 @@ type Objects struct {
 
 // For returns the statements by a definition. They are made once a definition.
 func For(b *bucket.Bucket) *Objects {
-	return b.Memo(func(b *bucket.Bucket) any { return build(b) }).(*Objects)
+	return b.Memo(bucket.Statements, func(b *bucket.Bucket) any { return build(b) }).(*Objects)
 }
 
 // The columns of a row as [Objects.Get] and [Objects.Find] select them, in this order: those that every bucket has, and from

@@ -45,19 +45,22 @@ var edges = []struct {
 	{"core/pgstore", "core/bucket core/fault core/field core/jsvalue core/object core/query"},
 	{"core/reconcile", "core/bucket core/fault core/jsvalue core/spelling schemas"},
 	{"core/rpc", "core/bucket core/fast core/fault core/jsvalue core/object core/query core/shape"},
-	{"core/server", "core/bucket core/config core/fast core/monitor core/object core/pgstore core/rpc"},
+	{"core/server", "core/bucket core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/rpc"},
 
 	{"core/client", "core/fast core/jsvalue"},
 	{"hooks/internal/wire", ""},
 	{"hooks/sdk", "hooks/internal/wire"},
+	{"hooks", "core/bucket core/fault core/jsvalue core/object core/spelling hooks/internal/wire"},
+	{"plugins/changelog", "core/bucket core/fault core/jsvalue core/object core/query hooks/sdk"},
 	{"plugins/js", "hooks/sdk"},
-	{"cmd/moray", "core/bunyan core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server schemas"},
+	{"cmd/moray", "core/bunyan core/client core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks plugins/changelog plugins/js schemas"},
+	{"cmd/moray-plugin-example", "hooks/sdk"},
 }
 
 // owners say where a library stays.
 var owners = map[string][]string{
 	"github.com/jackc/pgx/v5":                  {"core/pgstore", "core/pgstore/pgtest"},
-	"github.com/prometheus/client_golang":      {"core/monitor", "core/pgstore", "core/rpc"},
+	"github.com/prometheus/client_golang":      {"core/monitor", "core/pgstore", "core/rpc", "core/server", "hooks"},
 	"github.com/santhosh-tekuri/jsonschema/v5": {"core/bucket", "core/config", "core/reconcile"},
 	"github.com/spf13/cobra":                   {"cmd/moray"},
 	"go.yaml.in/yaml/v3":                       {"core/reconcile"},
@@ -65,7 +68,7 @@ var owners = map[string][]string{
 	"go.uber.org/goleak":                       {"core/pgstore/pgtest", "core/cluster/zktest"},
 	"github.com/prometheus/common":             {"core/monitor"},
 	"golang.org/x/sync":                        {"core/monitor"},
-	"golang.org/x/sys":                         {"core/cluster", "core/localpg", "core/pgstore", "hooks/sdk"},
+	"golang.org/x/sys":                         {"core/cluster", "core/localpg", "core/pgstore", "hooks", "hooks/sdk"},
 	"github.com/hashicorp/go-plugin":           {"hooks", "hooks/sdk"},
 	"github.com/dop251/goja":                   {"plugins/js"},
 	"google.golang.org/grpc":                   {"hooks", "hooks/internal/wire", "hooks/sdk"},

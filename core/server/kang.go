@@ -35,5 +35,8 @@ func (s *Server) kang() monitor.Snapshot {
 			Conn: r.Conn, ID: r.ID, Method: r.Method, Args: r.Args, Blackholed: r.Blackholed, Started: r.Started,
 		})
 	}
+	if s.hooks != nil {
+		out.Others = append(out.Others, monitor.Objects{Type: "hookplugin", ByID: s.hooks.Kang()})
+	}
 	return out
 }

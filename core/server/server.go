@@ -30,6 +30,7 @@ type Server struct {
 	log     *slog.Logger
 	store   *pgstore.Store
 	buckets *bucket.Service
+	hooks   Hooks // nil if there are none
 	fast    *fast.Server
 	monitor *monitor.Monitor
 }
@@ -39,19 +40,10 @@ type Options struct {
 	Log *slog.Logger
 	// RPC and Monitor are listeners to use instead of opening the configured ports. Run closes them.
 	RPC, Monitor net.Listener
-	// Hooks runs the hooks of buckets. Without it the server refuses buckets that have any.
-	Hooks Hooks
+	// Hooks makes what runs the hooks of buckets. Without it the server refuses buckets that have any.
+	Hooks func(HookSettings) (Hooks, error)
 	// Ready is called once clients can connect. PostgreSQL need not be reachable then: see the readiness check of the monitor.
 	Ready func(Addresses)
-}
-
-// Hooks runs the hooks of buckets in plugins. The server starts it before it listens, and stops it after the last request.
-type Hooks interface {
-	bucket.Triggers
-	object.Triggers
-
-	// Run keeps the plugins running until ctx ends. It returns when all that it started has ended.
-	Run(ctx context.Context) error
 }
 
 // Addresses are where a server listens.
@@ -82,9 +74,6 @@ func New(c *config.Config, o Options) (*Server, error) {
 	}
 	buckets := &bucket.Service{Store: store, Cache: &bucket.Cache{}}
 	objects := &object.Service{Store: store, Buckets: buckets.Cache}
-	if o.Hooks != nil {
-		buckets.Triggers, objects.Triggers = o.Hooks, o.Hooks
-	}
 	handler := &rpc.Handler{
 		Buckets:  buckets,
 		Objects:  objects,
@@ -92,6 +81,14 @@ func New(c *config.Config, o Options) (*Server, error) {
 		Log:      o.Log,
 	}
 	s := &Server{config: c, options: o, log: o.Log, store: store, buckets: buckets}
+	checks := []monitor.Check{{Name: "postgresql", Run: store.Ping}}
+	if o.Hooks != nil {
+		if s.hooks, err = o.Hooks(HookSettings{MessageBytes: c.Fast.MaxFrameBytes, Log: o.Log, Metrics: registerer}); err != nil {
+			return nil, fmt.Errorf("hooks: %w", err)
+		}
+		buckets.Triggers, objects.Triggers = s.hooks, s.hooks
+		checks = append(checks, monitor.Check{Name: "hooks", Run: s.hooksReady})
+	}
 	s.fast = &fast.Server{
 		Handler: handler,
 		Limits:  fastLimits(c, limits),
@@ -100,7 +97,7 @@ func New(c *config.Config, o Options) (*Server, error) {
 	}
 	s.monitor = &monitor.Monitor{
 		Hostname: host, PID: os.Getpid(), Started: time.Now(), Metrics: gatherer, Kang: s.kang, Log: o.Log,
-		Checks: []monitor.Check{{Name: "postgresql", Run: store.Ping}},
+		Checks: checks,
 	}
 	return s, nil
 }
@@ -179,8 +176,8 @@ func (s *Server) serve(ctx context.Context, listener, monitoring net.Listener) e
 		s.log.Info("monitoring server started on port " + portOf(monitoring))
 	}
 	stopHooks := func() error { return nil }
-	if s.options.Hooks != nil {
-		stopHooks = start(ctx, fail, "hooks", s.options.Hooks.Run)
+	if s.hooks != nil {
+		stopHooks = start(ctx, fail, "hooks", s.hooks.Run)
 	}
 	stopStore := start(ctx, fail, "database", s.store.Run)
 	stopWatch := start(ctx, fail, "watch of bucket definitions", func(ctx context.Context) error {

@@ -36,12 +36,16 @@ func pre(hooks ...string) (bindings []hooktest.Binding) {
 func TestEvent(t *testing.T) {
 	t.Parallel()
 	var seen *sdk.Event
-	p := hooktest.Start(t, one("h", func(_ context.Context, e *sdk.Event) error {
+	see := sdk.Always(func(_ context.Context, e *sdk.Event) error {
 		copied := *e
 		copied.Tx, copied.Log = nil, nil
 		seen = &copied
 		return nil
-	}))
+	})
+	p := hooktest.Start(t, sdk.Plugin{Hooks: []sdk.Hook{
+		{Name: "h", Phases: both, Bind: see, WantsPrevious: true, WantsSchema: true},
+		{Name: "little", Phases: both, Bind: see, WithoutValue: true},
+	}})
 	show := func() string {
 		text, err := json.Marshal(seen)
 		if err != nil {
@@ -65,6 +69,11 @@ func TestEvent(t *testing.T) {
 			},
 			`{"Phase":2,"Operation":2,"Bucket":"b","Key":"k","Value":null,"ID":7,"Headers":{"x":"y"},"Update":true,"Previous":{"a":0},` +
 				`"Schema":{"a":{"type":"number"}},"RequestID":"","Tx":null,"Log":null,"Shared":null}`,
+		},
+		{
+			hooktest.Event{Bucket: "b", Key: "k", Value: `{}`, Previous: `{"a":0}`, Schema: `{"a":{"type":"number"}}`, Bindings: pre("little")},
+			`{"Phase":1,"Operation":1,"Bucket":"b","Key":"k","Value":null,"ID":0,"Headers":null,"Update":false,"Previous":null,` +
+				`"Schema":null,"RequestID":"","Tx":null,"Log":null,"Shared":null}`,
 		},
 	} {
 		if r := p.Fire(c.event); r.Err != nil || r.Answered != 1 {

@@ -137,12 +137,23 @@ func (f *firing) fire(b *wire.Binding) (*wire.Answer, error) {
 		Log:    newEventLog(s, m.GetBucket(), b.GetHook(), m.GetRequestId()),
 		Shared: f.shared,
 	}
+	// What another hook of the same call wants travels too.
+	hook := s.service.hooks[b.GetHook()]
+	if hook.WithoutValue {
+		e.Value = nil
+	}
+	if !hook.WantsPrevious {
+		e.Previous = nil
+	}
+	if !hook.WantsSchema {
+		e.Schema = nil
+	}
 	err = call(ctx, kept.handler, e)
 	if e.Tx.open != nil {
 		e.Tx.open.Close() //nolint:errcheck // because the handler did not care
 	}
 	if err == nil {
-		return f.accept(e), nil
+		return f.accept(e, hook.WithoutValue), nil
 	}
 	if ctx.Err() != nil { // the server has given it up, or does so any moment: only it can tell the client
 		<-s.stream.Context().Done()
@@ -162,8 +173,8 @@ func call(ctx context.Context, h Handler, e *Event) (err error) {
 	return h.Handle(ctx, e)
 }
 
-// accept notes what a handler changed.
-func (f *firing) accept(e *Event) *wire.Answer {
+// accept notes what a handler changed. One that did not see the value can still replace it.
+func (f *firing) accept(e *Event, withoutValue bool) *wire.Answer {
 	f.shared = e.Shared
 	a := &wire.Acceptance{}
 	if e.Phase == Pre {
@@ -171,7 +182,7 @@ func (f *firing) accept(e *Event) *wire.Answer {
 			f.key = e.Key
 			a.Key = &f.key
 		}
-		if !same(e.Value, f.value) {
+		if !same(e.Value, f.value) && !(withoutValue && e.Value == nil) {
 			f.value = e.Value
 			a.Value = e.Value
 		}

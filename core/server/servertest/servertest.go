@@ -31,6 +31,8 @@ type Server struct {
 type Options struct {
 	// Pool and Fast are the texts of the configuration's objects pg and fast; empty stands for {}.
 	Pool, Fast string
+	// Hooks makes what runs the hooks of buckets; nil for a server without.
+	Hooks func(server.HookSettings) (server.Hooks, error)
 	// GraceMS is the grace period at the end, in milliseconds; 0 is the default.
 	GraceMS int
 }
@@ -51,6 +53,7 @@ func Start(t testing.TB, url string, o Options) *Server {
 	srv, err := server.New(c, server.Options{
 		Log:     slog.New(slog.NewTextHandler(&s.log, nil)),
 		Monitor: monitor,
+		Hooks:   o.Hooks,
 		Ready:   func(a server.Addresses) { ready <- a },
 	})
 	if err != nil {

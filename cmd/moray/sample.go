@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/kaizengarden/moray/core/client"
+	"github.com/kaizengarden/moray/hooks"
+)
+
+// The plugin of the tutorial. moray dev runs it if it was built, and makes a bucket that is bound to it.
+const (
+	examplePlugin  = "example"
+	exampleProgram = "moray-plugin-example"
+	sampleBucket   = "pets"
+)
+
+var sampleConfig = client.BucketConfig{
+	Index: json.RawMessage(`{"name":{"type":"string"},"owner":{"type":"string"},"size":{"type":"number"}}`),
+	Pre:   []json.RawMessage{json.RawMessage(`{"plugin":"example","hook":"tidy","config":{"members":["name","owner"]}}`)},
+	Post:  []json.RawMessage{json.RawMessage(`{"plugin":"example","hook":"limit","config":{"pets":3}}`)},
+}
+
+// withExample adds the example to the plugins.
+func withExample(c *hooks.Config) {
+	if path := beside(exampleProgram); path != "" {
+		c.Plugins = append(c.Plugins, hooks.PluginConfig{Name: examplePlugin, Command: path})
+	}
+}
+
+// makeSample makes the sample bucket unless there is one of its name.
+func makeSample(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	c := client.New(client.Config{Addresses: []string{address}})
+	defer c.Close()
+	err := c.CreateBucket(ctx, sampleBucket, &sampleConfig, nil)
+	if answer := (*client.Error)(nil); errors.As(err, &answer) && answer.Name == "BucketConflictError" {
+		return nil
+	}
+	return err
+}
