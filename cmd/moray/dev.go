@@ -106,7 +106,7 @@ func (d *dev) serve(ctx context.Context, pg *localpg.Server, log *slog.Logger) e
 	var sample sync.WaitGroup
 	s, err := server.New(c, server.Options{Log: log, Hooks: newHooks(c.Plugins, withExample), Ready: func(a server.Addresses) {
 		sample.Go(func() {
-			if beside(exampleProgram) != "" {
+			if example() != "" {
 				if err := makeSample(ctx, a.RPC.String()); err != nil && ctx.Err() == nil {
 					log.Warn("the sample bucket cannot be made", "err", err)
 				}
@@ -146,12 +146,12 @@ func (d *dev) welcome(a server.Addresses, pg *localpg.Server) {
 	fmt.Fprintf(&b, "  data        %s\n", pg.DataDir())
 	fmt.Fprintf(&b, "Try it from another terminal, with the stock client's tools (in moray's source: make tools):\n")
 	fmt.Fprintf(&b, "  export MORAY_URL=tcp://%s PATH=$PWD/test/clients/node_modules/moray-4/bin:$PATH\n", a.RPC)
-	if beside(exampleProgram) == "" {
+	if example() == "" {
 		fmt.Fprintf(&b, "  putbucket -i name -i owner -i size:number pets\n")
 	}
 	fmt.Fprintf(&b, "  putobject -d '{\"name\":\"Rex\",\"owner\":\"ann\",\"size\":3}' pets rex\n")
 	fmt.Fprintf(&b, "  findobjects pets '(size>=2)'\n")
-	if beside(exampleProgram) != "" {
+	if example() != "" {
 		fmt.Fprintf(&b, "The bucket pets has hooks, of the plugin cmd/moray-plugin-example: see docs/hooks.md.\n")
 	}
 	fmt.Fprintf(&b, "Ctrl-C stops it.\n")

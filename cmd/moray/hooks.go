@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 
@@ -83,19 +82,6 @@ func itself() string {
 	path, err := os.Executable()
 	if err != nil {
 		return os.Args[0]
-	}
-	return path
-}
-
-// beside returns the path of a program in the directory of this one, or nothing if there is none.
-func beside(name string) string {
-	path, err := os.Executable()
-	if err != nil {
-		return ""
-	}
-	path = filepath.Join(filepath.Dir(path), name)
-	if info, err := os.Stat(path); err != nil || info.Mode()&0o111 == 0 {
-		return ""
 	}
 	return path
 }

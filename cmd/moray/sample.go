@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/kaizengarden/moray/core/client"
@@ -12,9 +14,8 @@ import (
 
 // The plugin of the tutorial. moray dev runs it if it was built, and makes a bucket that is bound to it.
 const (
-	examplePlugin  = "example"
-	exampleProgram = "moray-plugin-example"
-	sampleBucket   = "pets"
+	examplePlugin = "example"
+	sampleBucket  = "pets"
 )
 
 var sampleConfig = client.BucketConfig{
@@ -23,9 +24,22 @@ var sampleConfig = client.BucketConfig{
 	Post:  []json.RawMessage{json.RawMessage(`{"plugin":"example","hook":"limit","config":{"pets":3}}`)},
 }
 
+// example returns the path of the plugin, which is built beside this program, or nothing if it was not built.
+func example() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	path = filepath.Join(filepath.Dir(path), "moray-plugin-example")
+	if info, err := os.Stat(path); err != nil || info.Mode()&0o111 == 0 {
+		return ""
+	}
+	return path
+}
+
 // withExample adds the example to the plugins.
 func withExample(c *hooks.Config) {
-	if path := beside(exampleProgram); path != "" {
+	if path := example(); path != "" {
 		c.Plugins = append(c.Plugins, hooks.PluginConfig{Name: examplePlugin, Command: path})
 	}
 }
