@@ -43,6 +43,10 @@ race: deps ## the same as test under the race detector
 fuzz: deps ## every fuzz target for FUZZTIME=20s
 	@scripts/fuzz $(FUZZTIME)
 
+.PHONY: crash-test
+crash-test: deps ## moray buckets apply killed, and without its database, at every statement
+	MORAY_EVERY_STEP=1 $(GO) test -count=1 -timeout 30m -run 'TestApplyKilled|TestApplyWithoutDatabase|TestApplyAnything' ./cmd/moray ./core/reconcile
+
 .PHONY: conformance
 conformance: deps ## replay what was recorded from the original: steps equal, changed by decision, failed
 	@rm -f $(BIN)/conformance.txt && mkdir -p $(BIN)

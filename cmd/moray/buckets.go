@@ -12,12 +12,13 @@ schema" prints the form.
 Exit status: 0 nothing to do, or done; 1 an error; 2 there is something to change; 3 a guard refuses a change; 4 somebody
 else is applying changes.`,
 		Example: `  moray buckets validate
-  moray buckets schema > bucket.schema.json`,
+  moray buckets plan --url postgres://moray@db.example.com/moray
+  moray buckets apply --url postgres://moray@db.example.com/moray`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		bucketsValidateCommand(), bucketsPlanCommand(), bucketsDiffCommand(), bucketsExportCommand(), bucketsFmtCommand(), bucketsSchemaCommand(),
+		bucketsValidateCommand(), bucketsPlanCommand(), bucketsApplyCommand(), bucketsDiffCommand(), bucketsExportCommand(), bucketsFmtCommand(), bucketsSchemaCommand(),
 	)
 	return cmd
 }

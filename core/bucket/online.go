@@ -29,7 +29,7 @@ func (s *Service) updateOnline(ctx context.Context, r *request) error {
 	return s.Store.InBucketSession(ctx, r.name, func(session Session) error {
 		var err error
 		for range maxPlans {
-			err = updateInSteps(ctx, session, r)
+			err = s.updateInSteps(ctx, session, r)
 			if err != nil {
 				err = errors.Join(err, cleanUp(ctx, session, r.name))
 			}
@@ -42,7 +42,7 @@ func (s *Service) updateOnline(ctx context.Context, r *request) error {
 }
 
 // updateInSteps makes one attempt.
-func updateInSteps(ctx context.Context, session Session, r *request) error {
+func (s *Service) updateInSteps(ctx context.Context, session Session, r *request) error {
 	if err := cleanUp(ctx, session, r.name); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func updateInSteps(ctx context.Context, session Session, r *request) error {
 		return err
 	}
 	for _, c := range u.diff.Retype {
-		if err := u.fillOnline(ctx, session, c); err != nil {
+		if err := s.fillOnline(ctx, session, u, c); err != nil {
 			return err
 		}
 	}
@@ -132,8 +132,9 @@ func (u *update) prepare(ctx context.Context, tx Tx, build []Index) error {
 
 // fillOnline fills a shadow page by page, each in a transaction of its own, until all but the rows of the last moment are
 // filled.
-func (u *update) fillOnline(ctx context.Context, session Session, c Column) error {
+func (s *Service) fillOnline(ctx context.Context, session Session, u *update, c Column) error {
 	const sweeps = 5 // writers may be faster than we are: the rest is for the last transaction
+	total := int64(0)
 	for range sweeps {
 		filled := 0
 		for last, more := "", true; more; {
@@ -147,6 +148,9 @@ func (u *update) fillOnline(ctx context.Context, session Session, c Column) erro
 			}
 			last, more = next, n == fillPage
 			filled += n
+			if total += int64(n); s.Progress != nil {
+				s.Progress(u.bucket.Name, Progress{What: "converting index " + c.Name, Done: total, Unit: "rows"})
+			}
 		}
 		if filled < fillPage {
 			break

@@ -61,6 +61,9 @@ type Application struct {
 // ErrMoved says that a bucket is no longer as it was when the change was planned. Nothing was changed.
 var ErrMoved = errors.New("the bucket changed since this was planned")
 
+// ErrBusy says that another one is doing what only one at a time may do.
+var ErrBusy = errors.New("another one is at it")
+
 // Apply creates a bucket, or changes its definition, as a document asks, and notes its owner in the same transaction. It does
 // so as Create and Update do. The faults are theirs; ErrMoved says that there is another definition than the one to replace.
 func (s *Service) Apply(ctx context.Context, name string, a *Application) error {

@@ -12,6 +12,8 @@ type Service struct {
 	Store    Store
 	Cache    *Cache
 	Triggers Triggers // nil if the server runs none
+	// Progress is told of what takes long, from time to time; nil for nobody.
+	Progress func(bucket string, p Progress)
 }
 
 // Create makes a new bucket. The faults are those of [ParseConfig], BucketConflict if a bucket of that name exists, and what

@@ -145,7 +145,7 @@ type Step struct {
 	Tx int
 	// AllRows says that it works through all rows of the table.
 	AllRows bool
-	// Bookkeeping says that it concerns our own records only.
+	// Bookkeeping says that it concerns only records of what is going on.
 	Bookkeeping bool
 }
 
@@ -168,4 +168,12 @@ type Duplicate struct {
 	Value string // as PostgreSQL prints it
 	Rows  int64
 	Keys  []string // the first of the rows' keys
+}
+
+// Progress is how far something has come that takes long.
+type Progress struct {
+	What string // in words, such as "building index"
+	// Done and Total count Unit; Total is 0 if nobody knows it.
+	Done, Total int64
+	Unit        string
 }

@@ -93,6 +93,9 @@ func plan(ctx context.Context, tx Tx, r *request) (*update, error) {
 	if err != nil {
 		return nil, err
 	}
+	if record == nil && r.owner != nil {
+		return nil, ErrMoved
+	}
 	if record == nil {
 		return nil, notFound(r.name)
 	}

@@ -77,13 +77,15 @@ func (t *tx) announce(ctx context.Context, name string) error {
 
 // UpdateConfig implements bucket.Tx.
 func (t *tx) UpdateConfig(ctx context.Context, name string, c *bucket.Config, reindexing []byte) error {
-	sql, args := `UPDATE buckets_config SET index = $2, pre = $3, post = $4, options = $5`,
-		[]any{name, string(c.Index), string(c.Pre), string(c.Post), string(c.Options)}
-	if reindexing != nil {
-		sql, args = sql+`, reindex_active = $6`, append(args, string(reindexing))
-	}
-	if err := t.change(ctx, bucket.Step{SQL: sql + ` WHERE name = $1`}, args...); err != nil {
+	err := t.change(ctx, bucket.Step{SQL: `UPDATE buckets_config SET index = $2, pre = $3, post = $4, options = $5 WHERE name = $1`},
+		name, string(c.Index), string(c.Pre), string(c.Post), string(c.Options))
+	if err != nil {
 		return err
+	}
+	if reindexing != nil {
+		if err := t.keep(ctx, `UPDATE buckets_config SET reindex_active = $2 WHERE name = $1`, name, string(reindexing)); err != nil {
+			return err
+		}
 	}
 	return t.announce(ctx, name)
 }

@@ -69,6 +69,20 @@ var _ bucket.Session = (*session)(nil)
 
 // InBucketSession implements bucket.Store.
 func (s *Store) InBucketSession(ctx context.Context, name string, fn func(bucket.Session) error) error {
+	return s.holding(ctx, advisory{"moray bucket", name}, -1, func(c *conn) error {
+		return fn(&session{conn: c, timeout: s.timeout(object.CallerFrom(ctx))})
+	})
+}
+
+// advisory is an advisory lock, by the names of what it is for and of which.
+type advisory struct{ what, which string }
+
+// applying is held by whoever applies definitions.
+var applying = advisory{"moray buckets.d", ""}
+
+// holding runs fn on a connection of its own that holds a lock. The lock goes with the connection. It waits for the lock so
+// long at most, then it is ErrBusy; if wait is negative, until ctx ends.
+func (s *Store) holding(ctx context.Context, lock advisory, wait time.Duration, fn func(*conn) error) error {
 	c, err := s.openOwn(ctx)
 	switch {
 	case errors.Is(err, errNoPrimary):
@@ -80,28 +94,55 @@ func (s *Store) InBucketSession(ctx context.Context, name string, fn func(bucket
 	// The end of the store ends the session: nobody else would, while an index is being built.
 	stop := context.AfterFunc(ctx, func() { c.net.Close() }) //nolint:errcheck // because closing is all that it is for
 	defer stop()
-	if err := c.takeTurn(ctx, name); err != nil {
-		return err
+	if err := c.watchClient(); err != nil {
+		return explain(err, "")
 	}
-	return fn(&session{conn: c, timeout: s.timeout(object.CallerFrom(ctx))})
-}
-
-// takeTurn waits until the session has the bucket to itself. The lock goes with the session.
-func (c *conn) takeTurn(ctx context.Context, name string) error {
-	st := &query.Statement{SQL: `SELECT pg_try_advisory_lock(hashtext('moray bucket'), hashtext($1))`, Args: [][]byte{[]byte(name)}}
-	for {
-		mine := false
-		_, err := c.run(0, func(row object.Row) error {
-			mine = string(row[0]) == "t"
-			return nil
-		}, st)
-		if err != nil || mine {
-			return explain(err, st.SQL)
+	for begin := time.Now(); ; {
+		mine, err := c.tryLock(lock)
+		switch {
+		case err != nil:
+			return err
+		case mine:
+			return fn(c)
+		case wait >= 0 && time.Since(begin) >= wait:
+			return bucket.ErrBusy
 		}
 		if !sleep(ctx, turnPeriod) {
-			return fmt.Errorf("wait for another update of bucket %s: %w", name, context.Cause(ctx))
+			return fmt.Errorf("wait for another one's end: %w", context.Cause(ctx))
 		}
 	}
+}
+
+// watchClient makes PostgreSQL notice soon, also while it builds an index, that the client is gone: until it does, its locks
+// stay. Older versions and other systems than Linux cannot.
+func (c *conn) watchClient() error {
+	_, err := c.run(0, nil, &query.Statement{
+		SQL: `SELECT set_config(name, '2s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'`, Once: true,
+	})
+	if sqlState(err) != "" {
+		return nil
+	}
+	return err
+}
+
+// tryLock takes a lock, or reports false if another session holds it. It does not wait, see turnPeriod.
+func (c *conn) tryLock(lock advisory) (mine bool, err error) {
+	st := &query.Statement{SQL: `SELECT pg_try_advisory_lock(hashtext($1), hashtext($2))`, Args: [][]byte{[]byte(lock.what), []byte(lock.which)}}
+	_, err = c.run(0, func(row object.Row) error {
+		mine = string(row[0]) == "t"
+		return nil
+	}, st)
+	return mine, explain(err, st.SQL)
+}
+
+// Exclusively implements reconcile.Store.
+func (s *Store) Exclusively(ctx context.Context, wait time.Duration, fn func(alive func() error) error) error {
+	return s.holding(ctx, applying, wait, func(c *conn) error {
+		return fn(func() error {
+			_, err := c.run(0, nil, &query.Statement{SQL: `SELECT 1`})
+			return explain(err, "")
+		})
+	})
 }
 
 // InTx implements bucket.Session.

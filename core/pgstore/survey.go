@@ -82,3 +82,24 @@ func (s *Store) Values(ctx context.Context, table, after string, limit int, each
 	})
 	return errors.Join(err, failed)
 }
+
+// Building implements reconcile.Store.
+func (s *Store) Building(ctx context.Context, table string) (progress *bucket.Progress, err error) {
+	st := &query.Statement{
+		SQL: `SELECT coalesce(r.relname, ''), p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total
+ FROM pg_stat_progress_create_index p LEFT JOIN pg_class r ON r.oid = p.index_relid WHERE p.relid = to_regclass($1)`,
+		Args: [][]byte{[]byte(query.Quote(table))},
+	}
+	err = s.Do(ctx, st, func(row object.Row) error {
+		var blocks, allBlocks, rows, allRows int64
+		if err := integers(row[2:], &blocks, &allBlocks, &rows, &allRows); err != nil {
+			return err
+		}
+		progress = &bucket.Progress{What: "index " + string(row[0]) + ", " + string(row[1]), Done: blocks, Total: allBlocks, Unit: "blocks"}
+		if allRows > 0 {
+			progress.Done, progress.Total, progress.Unit = rows, allRows, "rows"
+		}
+		return nil
+	})
+	return progress, err
+}

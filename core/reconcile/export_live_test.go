@@ -94,7 +94,7 @@ func TestExport(t *testing.T) {
 			if rapid.Bool().Draw(rt, "says unique") {
 				definition["unique"] = rapid.Bool().Draw(rt, "unique")
 			}
-			index[rapid.StringMatching(`[a-zA-Z][a-z]{0,5}_?[a-zA-Z0-9]`).Draw(rt, "name")] = definition
+			index[rapid.StringMatching(`[xX][a-z]{0,5}_?[a-zA-Z0-9]`).Draw(rt, "name")] = definition
 		}
 		options := map[string]any{}
 		for range rapid.IntRange(0, 3).Draw(rt, "options") {

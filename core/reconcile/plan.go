@@ -23,10 +23,13 @@ type Plan struct {
 	Adopt     []string   `json:"adopt"`     // those of them that nobody manages yet
 	Unmanaged int        `json:"unmanaged"` // how many buckets there are that no document defines
 	Allow     []Consent  `json:"allow,omitempty"`
+	Only      []string   `json:"only,omitempty"`
 	Prune     bool       `json:"prune,omitempty"`
 	Documents []Original `json:"documents"`
 	// State identifies the live definitions that the plan was made for.
 	State string `json:"state"`
+
+	quiet []*Change // of buckets that are as they should be, where only the record of who owns them is not
 }
 
 // planFormat is the only value of Plan.Format so far.
@@ -101,7 +104,8 @@ type Change struct {
 
 	action     action
 	document   *Document
-	generation uint32 // of the live definition
+	next       *bucket.Config // what the document defines
+	generation uint32         // of the live definition
 }
 
 // action is what a change does.
@@ -226,6 +230,9 @@ func (p *Plan) Verdict() Verdict {
 	return v
 }
 
+// quiet reports whether the change is one of our own records that nobody would notice.
+func (c *Change) quiet() bool { return c.action == note && len(c.Items) == 0 }
+
 // Blocked reports whether the change cannot be made: it is refused, or something in it has to be allowed.
 func (c *Change) Blocked() bool {
 	return c.Refused != "" || slices.ContainsFunc(c.Guards, func(g Guard) bool { return !g.Allowed })
@@ -238,6 +245,20 @@ func (p *Plan) Count() map[Group]int {
 		counts[c.Group]++
 	}
 	return counts
+}
+
+// same reports whether two plans do the same to the same buckets.
+func (p *Plan) same(q *Plan) bool {
+	return p.State == q.State && slices.Equal(p.Adopt, q.Adopt) && slices.EqualFunc(p.Changes, q.Changes, (*Change).same)
+}
+
+// same reports whether two changes do the same. Our own records do not count: they say who does it.
+func (c *Change) same(d *Change) bool {
+	visible := func(steps []Step) []Step {
+		return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return s.Bookkeeping })
+	}
+	return c.Bucket == d.Bucket && c.Refused == d.Refused && slices.Equal(visible(c.Steps), visible(d.Steps)) &&
+		slices.EqualFunc(c.Guards, d.Guards, func(x, y Guard) bool { return x.Consent == y.Consent })
 }
 
 // stateOf identifies what a plan is made for.

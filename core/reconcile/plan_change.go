@@ -17,7 +17,7 @@ func (c *Change) add(g Group, format string, args ...any) {
 }
 
 // create plans a new bucket.
-func (p *Planner) create(ctx context.Context, c *Change, next *bucket.Config) (*Change, error) {
+func (p *Planner) create(ctx context.Context, c *Change) (*Change, error) {
 	c.action = apply
 	size, err := p.Store.Size(ctx, bucket.TableName(c.Bucket))
 	if err != nil {
@@ -26,17 +26,18 @@ func (p *Planner) create(ctx context.Context, c *Change, next *bucket.Config) (*
 	if size != nil {
 		return c.refuse(fmt.Sprintf("there is a table %s already, which is no bucket's", bucket.TableName(c.Bucket))), nil
 	}
-	for _, column := range next.Columns {
+	for _, column := range c.next.Columns {
 		c.add(Create, "index %s", described(column))
 	}
-	c.hooks("pre", "[]", next.Pre)
-	c.hooks("post", "[]", next.Post)
-	c.options(nil, next.Options)
+	c.hooks("pre", "[]", c.next.Pre)
+	c.hooks("post", "[]", c.next.Post)
+	c.options(nil, c.next.Options)
 	c.Group = Create // whatever is in it, nobody is there who could notice
-	return c, p.rehearse(ctx, c, func(s *bucket.Service) error { return s.Apply(ctx, c.Bucket, p.application(c, next)) })
+	return c, p.rehearse(ctx, c, func(s *bucket.Service) error { return s.Apply(ctx, c.Bucket, p.application(c)) })
 }
 
-// settings plans a change of what is noted beside a definition that stays as it is; nil if that is as it should be too.
+// settings plans a change of what is noted beside a definition that stays as it is; nil if that is as it should be too. Without
+// items there is nothing that anybody would notice.
 func (p *Planner) settings(ctx context.Context, c *Change, l bucket.Live) (*Change, error) {
 	c.action = note
 	d := c.document
@@ -51,9 +52,17 @@ func (p *Planner) settings(ctx context.Context, c *Change, l bucket.Live) (*Chan
 	c.change("deletionPolicy", policy(before.Delete), policy(d.Delete))
 	c.change("reindex", pace(before.Pace), pace(d.Pace))
 	if len(c.Items) == 0 {
-		return nil, nil
+		return c, nil
 	}
-	return c, p.rehearse(ctx, c, func(s *bucket.Service) error { return s.Apply(ctx, c.Bucket, p.application(c, d.Config)) })
+	c.superseded()
+	return c, p.rehearse(ctx, c, func(s *bucket.Service) error { return s.Apply(ctx, c.Bucket, p.application(c)) })
+}
+
+// superseded warns of a document that goes back.
+func (c *Change) superseded() {
+	if c.Superseded {
+		c.Notes = append(c.Notes, "this document was applied before, and another one in its place since")
+	}
 }
 
 func (c *Change) change(what string, before, after any) {
@@ -80,8 +89,10 @@ func pace(p *bucket.Pace) string {
 }
 
 // update plans another definition for a bucket that is there.
-func (p *Planner) update(ctx context.Context, c *Change, l bucket.Live, next *bucket.Config) (*Change, error) {
+func (p *Planner) update(ctx context.Context, c *Change, l bucket.Live) (*Change, error) {
 	c.action = apply
+	c.superseded()
+	next := c.next
 	record, err := p.Store.LoadBucket(ctx, c.Bucket)
 	if err != nil {
 		return nil, err
@@ -110,7 +121,7 @@ func (p *Planner) update(ctx context.Context, c *Change, l bucket.Live, next *bu
 	c.hooks("pre", string(l.Record.Pre), next.Pre)
 	c.hooks("post", string(l.Record.Post), next.Post)
 	c.options(l.Record.Options, next.Options)
-	if err := p.rehearse(ctx, c, func(s *bucket.Service) error { return s.Apply(ctx, c.Bucket, p.application(c, next)) }); err != nil || c.Refused != "" {
+	if err := p.rehearse(ctx, c, func(s *bucket.Service) error { return s.Apply(ctx, c.Bucket, p.application(c)) }); err != nil || c.Refused != "" {
 		return c, err
 	}
 	for _, s := range c.Steps {

@@ -48,7 +48,7 @@ func (p *Planner) make(ctx context.Context, documents []*Document) (*Plan, error
 		return nil, err
 	}
 	plan := &Plan{
-		Format: planFormat, Directory: p.Directory, Revision: p.Revision, Allow: p.Allow, Prune: p.Prune,
+		Format: planFormat, Directory: p.Directory, Revision: p.Revision, Allow: p.Allow, Only: p.Only, Prune: p.Prune,
 		Changes: []*Change{}, Unchanged: []string{}, Adopt: []string{}, Documents: []Original{},
 	}
 	defined := map[string]bool{}
@@ -64,13 +64,16 @@ func (p *Planner) make(ctx context.Context, documents []*Document) (*Plan, error
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("plan bucket %s: %w", d.Name, err)
+		case c != nil && c.quiet():
+			plan.Unchanged = append(plan.Unchanged, d.Name)
+			plan.quiet = append(plan.quiet, c)
+			if live[d.Name].Owner == nil {
+				plan.Adopt = append(plan.Adopt, d.Name)
+			}
 		case c != nil:
 			plan.Changes = append(plan.Changes, c)
 		default:
 			plan.Unchanged = append(plan.Unchanged, d.Name)
-			if live[d.Name].Owner == nil {
-				plan.Adopt = append(plan.Adopt, d.Name)
-			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(live)) {
@@ -114,7 +117,8 @@ func (p *Planner) change(ctx context.Context, d *Document, l bucket.Live) (*Chan
 		c.From, c.generation = new(version(l.Record)), l.Record.Generation
 	}
 	c.Drift = drift(l)
-	next := d.Config
+	c.Superseded = l.Owner != nil && slices.Contains(l.Owner.Superseded, d.Hash())
+	c.next = d.Config
 	if l.Record == nil || l.Record.Fingerprint() != d.Fingerprint() {
 		// What is there was accepted once: only what is new is shown to the plugins.
 		config, err := bucket.ParseConfig(ctx, p.Triggers, d.Name, d.Definition)
@@ -125,22 +129,18 @@ func (p *Planner) change(ctx context.Context, d *Document, l bucket.Live) (*Chan
 		} else if err != nil {
 			return nil, err
 		}
-		next = config
+		c.next = config
 	}
 	switch {
 	case l.Record == nil:
-		return p.create(ctx, c, next)
-	case l.Record.Fingerprint() == next.Fingerprint():
+		return p.create(ctx, c)
+	case l.Record.Fingerprint() == c.next.Fingerprint():
 		return p.settings(ctx, c, l)
-	}
-	if l.Owner != nil && slices.Contains(l.Owner.Superseded, d.Hash()) {
-		c.Superseded = true
-		c.Notes = append(c.Notes, "this document was applied before, and another one in its place since")
 	}
 	if why := c.versions(); why != "" {
 		return c.refuse(why), nil
 	}
-	return p.update(ctx, c, l, next)
+	return p.update(ctx, c, l)
 }
 
 // drift says how the live definition is another one than was applied.
@@ -208,9 +208,9 @@ func (p *Planner) owner(d *Document, next *bucket.Config) *bucket.Owner {
 }
 
 // application is what c asks bucket.Service for.
-func (p *Planner) application(c *Change, next *bucket.Config) *bucket.Application {
+func (p *Planner) application(c *Change) *bucket.Application {
 	return &bucket.Application{
-		Definition: c.document.Definition, Owner: p.owner(c.document, next), Generation: c.generation, Keep: c.action == note,
+		Definition: c.document.Definition, Owner: p.owner(c.document, c.next), Generation: c.generation, Keep: c.action == note,
 	}
 }
 

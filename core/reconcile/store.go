@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"time"
 
 	"github.com/kaizengarden/moray/core/bucket"
 )
@@ -15,6 +16,13 @@ type Store interface {
 	Live(ctx context.Context, each func(bucket.Live) error) error
 	// Rehearse runs fn over a store that changes nothing, and returns the steps that fn would have taken.
 	Rehearse(ctx context.Context, fn func(bucket.Store) error) ([]bucket.Step, error)
+
+	// Exclusively runs fn while nobody else does so on the same database. It waits so long for its turn at most, then it is
+	// bucket.ErrBusy; if wait is negative, until ctx ends. Nobody has to wait for the wait. alive fails if the turn is lost,
+	// because its connection is.
+	Exclusively(ctx context.Context, wait time.Duration, fn func(alive func() error) error) error
+	// Building tells what PostgreSQL is doing to a table: nil if it builds no index there.
+	Building(ctx context.Context, table string) (*bucket.Progress, error)
 
 	// Size tells how large a table is; nil if there is none.
 	Size(ctx context.Context, table string) (*bucket.Size, error)

@@ -53,7 +53,7 @@ var edges = []struct {
 	{"hooks", "core/bucket core/fault core/jsvalue core/object core/spelling hooks/internal/wire"},
 	{"plugins/changelog", "core/bucket core/fault core/jsvalue core/object core/query hooks/sdk"},
 	{"plugins/js", "hooks/sdk"},
-	{"cmd/moray", "core/bunyan core/client core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks plugins/changelog plugins/js schemas"},
+	{"cmd/moray", "core/bucket core/bunyan core/client core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks plugins/changelog plugins/js schemas"},
 	{"cmd/moray-plugin-example", "hooks/sdk"},
 }
 
