@@ -23,6 +23,14 @@ run: build ## a server with a PostgreSQL of its own, for trying things out
 tools: deps ## the stock client's command-line tools, in test/clients/node_modules/moray-4/bin
 	@npm ci --prefix test/clients --ignore-scripts --no-audit --no-fund --loglevel=error
 
+PREFIX ?= /usr/local
+
+.PHONY: install
+install: build ## bin/moray to PREFIX=/usr/local, with links under the names of the client's tools; DESTDIR is put in front
+	@install -d $(DESTDIR)$(PREFIX)/bin
+	@install -m 755 $(BIN)/moray $(DESTDIR)$(PREFIX)/bin/moray
+	@for tool in $$($(BIN)/moray tools); do ln -sf moray $(DESTDIR)$(PREFIX)/bin/$$tool; done
+
 .PHONY: deps
 deps: ## install what the tests need and this machine lacks (Debian packages; needs root only if something is missing)
 	@scripts/install-deps

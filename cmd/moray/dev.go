@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 
@@ -144,13 +145,13 @@ func (d *dev) welcome(a server.Addresses, pg *localpg.Server) {
 	}
 	fmt.Fprintf(&b, "  PostgreSQL  psql '%s'\n", pg.DSN("moray", "moray"))
 	fmt.Fprintf(&b, "  data        %s\n", pg.DataDir())
-	fmt.Fprintf(&b, "Try it from another terminal, with the stock client's tools (in moray's source: make tools):\n")
-	fmt.Fprintf(&b, "  export MORAY_URL=tcp://%s PATH=$PWD/test/clients/node_modules/moray-4/bin:$PATH\n", a.RPC)
+	fmt.Fprintf(&b, "Try it from another terminal:\n")
+	fmt.Fprintf(&b, "  export MORAY_URL=tcp://%s\n", a.RPC)
 	if example() == "" {
-		fmt.Fprintf(&b, "  putbucket -i name -i owner -i size:number pets\n")
+		fmt.Fprintf(&b, "  %s putbucket -i name -i owner -i size:number pets\n", os.Args[0])
 	}
-	fmt.Fprintf(&b, "  putobject -d '{\"name\":\"Rex\",\"owner\":\"ann\",\"size\":3}' pets rex\n")
-	fmt.Fprintf(&b, "  findobjects pets '(size>=2)'\n")
+	fmt.Fprintf(&b, "  %s putobject -d '{\"name\":\"Rex\",\"owner\":\"ann\",\"size\":3}' pets rex\n", os.Args[0])
+	fmt.Fprintf(&b, "  %s findobjects pets '(size>=2)'\n", os.Args[0])
 	if example() != "" {
 		fmt.Fprintf(&b, "The bucket pets has hooks, of the plugin cmd/moray-plugin-example: see docs/hooks.md.\n")
 	}

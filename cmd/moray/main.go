@@ -6,18 +6,25 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kaizengarden/moray/cmd/moray/tools"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// A second signal finds the default action: it ends the process at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	args := os.Args[1:]
+	if name := filepath.Base(os.Args[0]); tools.Find(name) != nil {
+		args = append([]string{name}, args...) // called by the name of a tool, through a link
+	}
+	os.Exit(run(ctx, args, os.Stdout, os.Stderr))
 }
 
 // run carries out one command line and returns the exit status.
@@ -64,6 +71,13 @@ It speaks the node-fast protocol: clients of Joyent's Moray work with it as they
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(serveCommand(), devCommand(), initCommand(), bucketsCommand(), pluginCommand())
+	root.AddGroup(&cobra.Group{ID: serverGroup, Title: "Servers, databases and buckets:"},
+		&cobra.Group{ID: clientGroup, Title: "Tools of the client, as node-moray has them:"})
+	for _, c := range []*cobra.Command{serveCommand(), devCommand(), initCommand(), bucketsCommand(), pluginCommand()} {
+		c.GroupID = serverGroup
+		root.AddCommand(c)
+	}
+	root.AddCommand(clientCommands()...)
+	root.AddCommand(toolsCommand())
 	return root
 }

@@ -53,7 +53,8 @@ var edges = []struct {
 	{"hooks", "core/bucket core/fault core/jsvalue core/object core/spelling hooks/internal/wire"},
 	{"plugins/changelog", "core/bucket core/fault core/jsvalue core/object core/query hooks/sdk"},
 	{"plugins/js", "hooks/sdk"},
-	{"cmd/moray", "core/bucket core/bunyan core/client core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks plugins/changelog plugins/js schemas"},
+	{"cmd/moray/tools", "core/bunyan core/fast core/jsvalue"},
+	{"cmd/moray", "cmd/moray/tools core/bucket core/bunyan core/client core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks plugins/changelog plugins/js schemas"},
 	{"cmd/moray-plugin-example", "hooks/sdk"},
 }
 
@@ -63,7 +64,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang":      {"core/monitor", "core/pgstore", "core/rpc", "core/server", "hooks"},
 	"github.com/santhosh-tekuri/jsonschema/v5": {"core/bucket", "core/config", "core/reconcile"},
 	"github.com/spf13/cobra":                   {"cmd/moray"},
-	"go.yaml.in/yaml/v3":                       {"core/reconcile"},
+	"go.yaml.in/yaml/v3":                       {"cmd/moray/tools", "core/reconcile"},
 	"github.com/go-zookeeper/zk":               {"core/cluster", "core/cluster/zktest"},
 	"go.uber.org/goleak":                       {"core/pgstore/pgtest", "core/cluster/zktest"},
 	"github.com/prometheus/common":             {"core/monitor"},

@@ -2,6 +2,7 @@ package clients
 
 import (
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -56,12 +57,22 @@ func (s *script) run(t *testing.T, release string, run func(input string) string
 			continue
 		}
 		cases++
-		s.check(t, b, withoutEmptyLines(constant(run(b.input))))
+		got := withoutEmptyLines(constant(run(b.input)))
+		if release == own && strings.HasPrefix(b.output, "! uncaught ") {
+			if !clearError.MatchString(got) {
+				t.Errorf("%s: %s\ngot:\n%s\nwant one line that says what is wrong, and exit status 1", s.path, b.input, got)
+			}
+			continue
+		}
+		s.check(t, b, got)
 	}
 	if cases == 0 {
 		t.Errorf("%s has no cases for %s", s.path, release)
 	}
 }
+
+// clearError is what moray's own tools print where the stock ones end in an exception.
+var clearError = regexp.MustCompile(`^! [a-z]+: [^\n]+\nexit status 1$`)
 
 // withoutEmptyLines gives empty lines a text, because one ends a case. Those at the end are left out.
 func withoutEmptyLines(output string) string {

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kaizengarden/moray/cmd/moray/tools"
 	"github.com/kaizengarden/moray/core/pgstore/pgtest"
 )
 
@@ -82,6 +83,36 @@ func command(t *testing.T, limit time.Duration, release, address, name string, a
 	return cmd
 }
 
+// own is the release of the tools that are links to the program moray.
+const own = "own"
+
+// link builds moray and makes the links, beside the releases, once in a test process.
+var link = sync.OnceValue(func() error {
+	dir := filepath.Join("node_modules", own, "bin")
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+		return err
+	}
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "moray"), "../../cmd/moray").CombinedOutput(); err != nil {
+		return fmt.Errorf("build moray: %w\n%s", err, out)
+	}
+	for _, tool := range tools.All {
+		if err := os.Symlink("moray", filepath.Join(dir, tool.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+})
+
+func linkIfOwn(t *testing.T, release string) {
+	t.Helper()
+	if release != own {
+		return
+	}
+	if err := link(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // exit returns the exit status of a program that ended by itself, and fails the test for another end.
 func exit(t *testing.T, err error) int {
 	t.Helper()
@@ -115,6 +146,7 @@ var changing = []struct {
 	{regexp.MustCompile(`("mtime": ?)"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"`), `${1}"MTIME"`},
 	{regexp.MustCompile(`\bu[0-9a-f]{7}\b`), `uRANDOM`}, // the etags that updateObjects gives
 	{regexp.MustCompile(`"rpcMsgid":\d+`), `"rpcMsgid":ID`},
+	{regexp.MustCompile(`(parsing value for -d: ).*`), `${1}REASON`}, // in the words of a release of node
 }
 
 func constant(text string) string {

@@ -14,7 +14,7 @@ import (
 )
 
 // listenReleases are the releases that have the tool moraylisten.
-var listenReleases = []string{"moray-3", "moray-4"}
+var listenReleases = []string{"moray-3", "moray-4", own}
 
 // TestListenTool runs moraylisten until it is interrupted.
 func TestListenTool(t *testing.T) {
@@ -23,6 +23,7 @@ func TestListenTool(t *testing.T) {
 	for _, release := range listenReleases {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
+			linkIfOwn(t, release)
 			db := pgtest.New(t)
 			server := servertest.Start(t, db.URL(), servertest.Options{})
 			l := startListenTool(t, db, release, server.Addr)
@@ -46,6 +47,7 @@ func TestListenToolLosesServer(t *testing.T) {
 	for _, release := range listenReleases {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
+			linkIfOwn(t, release)
 			db := pgtest.New(t)
 			server := servertest.Start(t, db.URL(), servertest.Options{})
 			l := startListenTool(t, db, release, server.Addr)

@@ -45,6 +45,15 @@ func TestTools(t *testing.T) {
 			server := servertest.Start(t, pgtest.New(t).URL(), servertest.Options{})
 			s.run(t, release, func(input string) string { return shell(t, release, server.Addr, input) })
 		})
+		if release != "moray-4" {
+			continue
+		}
+		t.Run(name+"/own", func(t *testing.T) { // the tools of moray itself print the same
+			t.Parallel()
+			linkIfOwn(t, own)
+			server := servertest.Start(t, pgtest.New(t).URL(), servertest.Options{})
+			s.run(t, own, func(input string) string { return shell(t, own, server.Addr, input) })
+		})
 	}
 }
 
