@@ -2,6 +2,7 @@
 
 GO        ?= go
 FUZZTIME  ?= 20s
+LONG      ?= 20
 BIN       := bin
 PACKAGES  := ./...
 
@@ -46,6 +47,10 @@ short: ## the tests that need no services
 .PHONY: race
 race: deps ## the same as test under the race detector
 	$(GO) test -race $(PACKAGES)
+
+.PHONY: model
+model: deps ## the tests of objects that draw at random, LONG=20 times as long: the model, races, filters
+	$(GO) test -count=1 -timeout 2h -run 'TestModel|TestRaces|TestBatchesAreAtomic|TestFilters' ./core/object -long $(LONG)
 
 .PHONY: fuzz
 fuzz: deps ## every fuzz target for FUZZTIME=20s

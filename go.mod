@@ -3,6 +3,7 @@ module github.com/kaizengarden/moray
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/dop251/goja v0.0.0-20260917113740-793a2a65c13b
 	github.com/go-zookeeper/zk v1.0.4
 	github.com/google/go-cmp v0.7.0

@@ -2,9 +2,11 @@ package object_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +20,23 @@ import (
 	"github.com/kaizengarden/moray/core/query"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// long makes the tests that draw at random run for longer; see make model.
+var long = flag.Int("long", 1, "how many times as many random operations the tests make")
+
+// checks is how often rapid checks a property, unless it is told otherwise.
+const checks = 25
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", strconv.Itoa(checks**long)); err != nil {
+			panic(err)
+		}
+	}
+	pgtest.Main(m)
+}
 
 var ctx = context.Background()
 
