@@ -22,7 +22,8 @@ type Store interface {
 	bucket.Loader
 
 	// Do runs one statement as a transaction of its own and passes each row to row. The store decides how the statement is sent,
-	// and may run it again when it is certain that nothing was committed: row is then called again from the first row on.
+	// and may run it again when it is certain that nothing was committed. row gets the rows of the run that counts, once; only
+	// that of a query.Read may get its row again.
 	// An error of row ends the statement and is returned. For a query.Read or query.Write, row must not block.
 	Do(ctx context.Context, s *query.Statement, row func(Row) error) error
 

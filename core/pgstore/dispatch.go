@@ -52,13 +52,7 @@ func (p *pool) quick(ctx context.Context, client uint64, s *query.Statement, row
 		p.mu.Unlock()
 		usable := p.usable(c)
 		if usable {
-			_, err = c.run(0, row, s)
-			if s.Sharing == query.Write {
-				err = c.outcome(err)
-			}
-			if lockTimedOut(err) {
-				err = errRunAlone
-			}
+			err = c.direct(s, row)
 		}
 		p.mu.Lock()
 		if usable {
@@ -71,6 +65,21 @@ func (p *pool) quick(ctx context.Context, client uint64, s *query.Statement, row
 			return err
 		}
 	}
+}
+
+// direct runs a short statement that shares its round trip with nobody.
+func (c *conn) direct(s *query.Statement, row func(object.Row) error) (err error) {
+	if s.Sharing == query.Write {
+		w := waiter{row: row}
+		_, err = c.run(0, w.hold, s)
+		err = w.deliver(c.outcome(err))
+	} else {
+		_, err = c.run(0, row, s)
+	}
+	if lockTimedOut(err) {
+		err = errRunAlone
+	}
+	return err
 }
 
 // takeQuick admits a short statement, and takes an idle connection for it if it is the only one: with others it shares a round
@@ -95,6 +104,7 @@ func (p *pool) share(ctx context.Context, u use, s *query.Statement, row func(ob
 	p.quickNow--
 	p.mu.Unlock()
 	w.statement, w.row = nil, nil
+	clear(w.held)
 	waiters.Put(w)
 	if err != nil {
 		return err
@@ -211,16 +221,35 @@ func (p *pool) runWrites(c *conn, batch []*waiter) {
 			continue
 		}
 		for _, w := range batch {
-			w.done <- grant{err: err}
+			w.done <- grant{err: w.deliver(err)}
 		}
 		batch = nil
 	}
+}
+
+// hold keeps a row of a write. Until the group is committed it says nothing: the write may have to run again, and answer otherwise
+// or not at all.
+func (w *waiter) hold(r object.Row) error {
+	w.held = append(w.held, cloneRow(r))
+	return nil
+}
+
+// deliver passes on what a write has answered, unless it failed.
+func (w *waiter) deliver(err error) error {
+	for _, r := range w.held {
+		if err != nil {
+			break
+		}
+		err = w.row(r)
+	}
+	return err
 }
 
 // group runs the statements of batch as one transaction. It returns which one failed, or -1 if the commit did: then none was
 // committed.
 func (c *conn) group(batch []*waiter) (failed int, err error) {
 	for _, w := range batch {
+		w.held = w.held[:0]
 		c.queue(w.statement)
 	}
 	c.sync()
@@ -228,7 +257,7 @@ func (c *conn) group(batch []*waiter) (failed int, err error) {
 		return 0, err
 	}
 	for i, w := range batch {
-		if _, err = c.resultOf(w.statement, w.row); err != nil {
+		if _, err = c.resultOf(w.statement, w.hold); err != nil {
 			failed = i
 			break
 		}

@@ -349,6 +349,27 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
+// A read is made again when its connection is lost, also if its row had arrived.
+func TestReadAgain(t *testing.T) {
+	t.Parallel()
+	proxy := pgtest.NewProxy(t, pgtest.New(t))
+	s := open(t, proxy.URL(), pgstore.Limits{MaxConnections: 1})
+	for _, message := range []byte("DCZ") { // DataRow, CommandComplete, ReadyForQuery
+		var once atomic.Bool
+		eventually(t, "a connection is idle", func() bool { _, idle := s.Open(); return idle == 1 })
+		proxy.SetRule(func(_ context.Context, m pgtest.Message) pgtest.Action {
+			if !m.FromClient && m.Type == message && once.CompareAndSwap(false, true) {
+				return pgtest.Cut
+			}
+			return pgtest.Pass
+		})
+		got, err := one(context.Background(), s, statement(query.Read, "SELECT 'x'"))
+		if err != nil || got != "x" || !once.Load() {
+			t.Errorf("cut at %c: %q, error %v", message, got, err)
+		}
+	}
+}
+
 // The end of a store ends what uses it.
 func TestEnd(t *testing.T) {
 	t.Parallel()

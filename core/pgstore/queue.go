@@ -27,7 +27,8 @@ type waiter struct {
 	// For a short statement, which may share a round trip; nil if the waiter wants a connection.
 	statement *query.Statement
 	row       func(object.Row) error
-	rounds    int // how often its group was rolled back because of another member
+	rounds    int          // how often its group was rolled back because of another member
+	held      []object.Row // the answer of a write, until its group is committed
 
 	// done gets one value: a connection, or why there is none; for a statement, how it ended.
 	done chan grant

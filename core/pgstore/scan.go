@@ -114,13 +114,22 @@ type keeper struct {
 }
 
 func (k *keeper) keep(r object.Row) error {
+	for _, column := range r {
+		k.size += len(column)
+	}
+	if k.size > briefSize {
+		k.tooMuch, k.rows = true, nil
+		return nil // the others in the round trip go on
+	}
+	k.rows = append(k.rows, cloneRow(r))
+	return nil
+}
+
+// cloneRow copies a row, which is valid only while it is being received.
+func cloneRow(r object.Row) object.Row {
 	size := 0
 	for _, column := range r {
 		size += len(column)
-	}
-	if k.size += size; k.size > briefSize {
-		k.tooMuch, k.rows = true, nil
-		return nil // the others in the round trip go on
 	}
 	text := make([]byte, 0, size)
 	copied := make(object.Row, len(r))
@@ -130,8 +139,7 @@ func (k *keeper) keep(r object.Row) error {
 			copied[i] = text[len(text)-len(column):]
 		}
 	}
-	k.rows = append(k.rows, copied)
-	return nil
+	return copied
 }
 
 func (k *keeper) deliver() error {

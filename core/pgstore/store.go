@@ -136,7 +136,10 @@ func (s *Store) Do(ctx context.Context, st *query.Statement, row func(object.Row
 		if deadlocked(err) {
 			deadlocks++
 		}
-		return !delivered && (deadlocked(err) && deadlocks <= maxDeadlocks || repeatable(err)), err
+		if delivered && st.Sharing != query.Read {
+			return false, err
+		}
+		return deadlocked(err) && deadlocks <= maxDeadlocks || repeatable(err), err
 	})
 	return explain(err, st.SQL)
 }

@@ -296,6 +296,49 @@ func TestSharing(t *testing.T) {
 	}
 }
 
+// A write that has answered is undone when another one of its group fails. It runs again, and the receiver of its rows learns only
+// of the time that counts: this one then has no answer.
+func TestUndoneAnswer(t *testing.T) {
+	t.Parallel()
+	for name, failures := range map[string]int{"Again": 1, "Alone": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			db.Exec(t, "CREATE TABLE t (k text PRIMARY KEY, n int CHECK (n <> 13)); CREATE SEQUENCE runs")
+			s := open(t, db.URL(), pgstore.Limits{MaxConnections: 1})
+			release := busy(t, s, 1)
+			defer release()
+			var clients sync.WaitGroup
+			write := func(key, sql string, row func(object.Row) error, fails bool) {
+				clients.Go(func() {
+					st := statement(query.Write, sql)
+					st.Key = key
+					if err := s.Do(context.Background(), st, row); (err != nil) != fails {
+						t.Errorf("%s: error %v, want one: %v", sql, err, fails)
+					}
+				})
+			}
+			var answers []string
+			write("a", fmt.Sprintf("WITH r AS MATERIALIZED (SELECT nextval('runs') AS n) SELECT n FROM r WHERE n <= %d", failures), func(r object.Row) error {
+				answers = append(answers, string(r[0]))
+				return nil
+			}, false)
+			for i := range failures {
+				write(fmt.Sprint("b", i), fmt.Sprintf("INSERT INTO t VALUES ('%d', 13)", i), nil, true)
+			}
+			eventually(t, "all wait", func() bool { return s.Waiting() == failures+1 })
+			release()
+			clients.Wait()
+			if len(answers) > 0 {
+				t.Errorf("there are the answers %v of transactions that were rolled back", answers)
+			}
+			if got, want := db.Strings(t, "SELECT last_value FROM runs"), fmt.Sprint(failures+1); got[0] != want {
+				t.Errorf("it ran %s times, want %s", got[0], want)
+			}
+		})
+	}
+}
+
 // A row that somebody holds delays who wants it, and nobody else.
 func TestGroupWithLockedRow(t *testing.T) {
 	t.Parallel()
