@@ -251,6 +251,43 @@ func TestUpdateOnlineInterrupted(t *testing.T) {
 	}
 }
 
+// The first update of a database adds a column to buckets_config, which everybody reads. It must not hold that table while it
+// waits for others, or they wait for each other.
+func TestFirstUpdateWaits(t *testing.T) {
+	t.Parallel()
+	for _, rows := range []int{0, 1} {
+		t.Run(fmt.Sprint(rows, " rows"), func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			p := newParts(t, db.URL())
+			p.fill(t, rows)
+			writer := db.Connect(t)
+			run := func(sql string) {
+				t.Helper()
+				if _, err := writer.Exec(t.Context(), sql); err != nil {
+					t.Errorf("%s: %v", sql, err)
+				}
+			}
+			run(`BEGIN; SET LOCAL lock_timeout = '200ms'; INSERT INTO b (_key, _value, _etag) VALUES ('new', '{}', 'A3A6BF43')`)
+			updated := make(chan error, 1)
+			go func() { // waited for below
+				updated <- p.buckets.Update(context.Background(), "b", jsvalue.Value(second), false)
+			}()
+			for len(db.Strings(t, `SELECT FROM pg_locks WHERE relation = 'b'::regclass AND NOT granted`)) == 0 {
+				time.Sleep(time.Millisecond) // the update comes to the table that the writer holds
+			}
+			run(`SELECT name FROM buckets_config`)
+			run(`COMMIT`)
+			if err := <-updated; err != nil {
+				t.Errorf("update: %v", err)
+			}
+			if got, want := stored(t, db, "b"), `"version":2}|{"2":["more","single","tags"]}`; !strings.HasSuffix(got, want) {
+				t.Errorf("definition %s, want …%s", got, want)
+			}
+		})
+	}
+}
+
 // Of two updates at once, both over rows, one comes after the other.
 func TestUpdateOnlineTwice(t *testing.T) {
 	t.Parallel()

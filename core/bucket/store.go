@@ -40,8 +40,9 @@ type Tx interface {
 	LockConfig(ctx context.Context, name string) (*Record, error)
 	// InsertConfig stores the definition of a new bucket. A bucket of that name is BucketConflict.
 	InsertConfig(ctx context.Context, name string, c *Config) error
-	// AddReindexing adds the column reindex_active to buckets_config, which databases lack in which no bucket was ever updated.
-	// It comes before LockConfig: of two who hold a row there, neither could change the table.
+	// HasReindexing reports whether buckets_config has the column reindex_active, which databases lack in which no bucket was
+	// ever updated. AddReindexing adds it, in a transaction of its own: it waits for all who use the table, and they for it.
+	HasReindexing(ctx context.Context) (bool, error)
 	AddReindexing(ctx context.Context) error
 	// UpdateConfig replaces a stored definition, and reindex_active unless reindexing is nil.
 	UpdateConfig(ctx context.Context, name string, c *Config, reindexing []byte) error

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -34,7 +35,7 @@ type request struct {
 }
 
 func (s *Service) update(ctx context.Context, r *request) error {
-	err := s.Store.InBucketTx(ctx, func(tx Tx) (err error) {
+	atOnce := func(tx Tx) (err error) {
 		if r.next == nil { // as the original, which says that the database is down before it says what is wrong with config
 			if r.next, err = ParseConfig(ctx, s.Triggers, r.name, r.config); err != nil {
 				return err
@@ -54,7 +55,13 @@ func (s *Service) update(ctx context.Context, r *request) error {
 			}
 		}
 		return u.atOnce(ctx, tx)
-	})
+	}
+	err := s.Store.InBucketTx(ctx, atOnce)
+	if errors.Is(err, errNoReindexing) {
+		if err = s.Store.InBucketTx(ctx, func(tx Tx) error { return tx.AddReindexing(ctx) }); err == nil {
+			err = s.Store.InBucketTx(ctx, atOnce)
+		}
+	}
 	if errors.Is(err, errTakesLong) {
 		err = s.updateOnline(ctx, r)
 	}
@@ -68,8 +75,13 @@ func (s *Service) update(ctx context.Context, r *request) error {
 // errSame says that a protected bucket has the definition already that a client wants to give it.
 var errSame = errors.New("nothing is to be changed")
 
-// errTakesLong says that an update is not for one transaction.
-var errTakesLong = errors.New("indexes have to be built over rows")
+var (
+	// errTakesLong says that an update is not for one transaction.
+	errTakesLong = errors.New("indexes have to be built over rows")
+	// errNoReindexing says that an update passed its checks and needs the column reindex_active, which the database lacks. Every
+	// request reads buckets_config, so no transaction may change it and then wait for others.
+	errNoReindexing = errors.New("buckets_config has no column reindex_active")
+)
 
 // update is one updateBucket under way, after its checks.
 type update struct {
@@ -86,9 +98,6 @@ type update struct {
 
 // plan finds out what there is to do. It locks the definition.
 func plan(ctx context.Context, tx Tx, r *request) (*update, error) {
-	if err := tx.AddReindexing(ctx); err != nil {
-		return nil, err
-	}
 	record, err := tx.LockConfig(ctx, r.name)
 	if err != nil {
 		return nil, err
@@ -114,6 +123,9 @@ func plan(ctx context.Context, tx Tx, r *request) (*update, error) {
 	}
 	if err := u.checkRetype(); err != nil {
 		return nil, err
+	}
+	if has, err := tx.HasReindexing(ctx); err != nil || !has {
+		return nil, cmp.Or(err, errNoReindexing)
 	}
 	u.reindexing = nextReindexing(record.Reindexing, next.Version, u.reindex, u.diff.Add, slices.Concat(u.diff.Drop, u.diff.Retype))
 	if u.indexes, err = tx.Indexes(ctx, current.Table); err != nil {

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/fault"
@@ -90,19 +91,26 @@ func (t *tx) UpdateConfig(ctx context.Context, name string, c *bucket.Config, re
 	return t.announce(ctx, name)
 }
 
-// AddReindexing implements bucket.Tx. It looks first: ALTER TABLE would lock out all writers even where there is nothing to do.
-func (t *tx) AddReindexing(ctx context.Context) error {
-	exists := false
-	_, err := t.Do(ctx, &query.Statement{SQL: `SELECT FROM pg_attribute
- WHERE attrelid = 'buckets_config'::regclass AND attname = 'reindex_active' AND NOT attisdropped`}, func(object.Row) error {
-		exists = true
+// HasReindexing implements bucket.Tx.
+func (t *tx) HasReindexing(ctx context.Context) (has bool, err error) {
+	_, err = t.Do(ctx, &query.Statement{SQL: `SELECT FROM pg_attribute
+ WHERE attrelid = 'buckets_config'::regclass AND attname = '` + reindexActive + `' AND NOT attisdropped`}, func(object.Row) error {
+		has = true
 		return nil
 	})
-	if err != nil || exists || t.rehearsal != nil && t.rehearsal.once("reindex_active") {
-		return err
-	}
-	return t.alter(ctx, "buckets_config", accessExclusive, `ALTER TABLE buckets_config ADD COLUMN IF NOT EXISTS reindex_active TEXT`)
+	return has || t.rehearsal != nil && slices.Contains(t.rehearsal.made, reindexActive), err
 }
+
+// AddReindexing implements bucket.Tx.
+func (t *tx) AddReindexing(ctx context.Context) error {
+	if t.rehearsal != nil && t.rehearsal.once(reindexActive) {
+		return nil
+	}
+	return t.alter(ctx, "buckets_config", accessExclusive, `ALTER TABLE buckets_config ADD COLUMN IF NOT EXISTS `+reindexActive+` TEXT`)
+}
+
+// reindexActive is the column that databases lack in which no bucket was ever updated.
+const reindexActive = `reindex_active`
 
 // DeleteConfig implements bucket.Tx.
 func (t *tx) DeleteConfig(ctx context.Context, name string) error {
