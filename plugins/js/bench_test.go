@@ -15,7 +15,7 @@ const sample = `{"dirname":"/8d085f9e/stor/photos","key":"/8d085f9e/stor/photos/
 
 // BenchmarkHandle is a call of a small trigger, without the way to the plugin and back.
 func BenchmarkHandle(b *testing.B) {
-	h, err := newPlugin(maxHeap).bind(&sdk.Binding{Definition: bucket, Config: []byte(quote(`function (req, cb) { req.value.two = 2; cb(); }`))})
+	h, err := newPlugin(1 << 30).bind(&sdk.Binding{Definition: bucket, Config: []byte(quote(`function (req, cb) { req.value.two = 2; cb(); }`))})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func BenchmarkBuckets(b *testing.B) {
 
 // BenchmarkEngine is the making of an engine, which every definition has.
 func BenchmarkEngine(b *testing.B) {
-	w := newPlugin(maxHeap).watch
+	w := newPlugin(1 << 30).watch
 	b.ReportAllocs()
 	for b.Loop() {
 		newEngine(w)
@@ -60,7 +60,7 @@ func BenchmarkEngine(b *testing.B) {
 
 // BenchmarkEvaluate is the check of a trigger that a client sends.
 func BenchmarkEvaluate(b *testing.B) {
-	w := newPlugin(maxHeap).watch
+	w := newPlugin(1 << 30).watch
 	for b.Loop() {
 		if _, err := evaluate(ctx, w, `(function (req, cb) { req.value.two = 2; cb(); })`); err != nil {
 			b.Fatal(err)

@@ -3,7 +3,6 @@ package js
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/dop251/goja"
@@ -84,5 +83,5 @@ func answer(ctx context.Context, e *sdk.Event, err error) error {
 		e.Log.Warn("the time of a trigger is up", "reason", err.Error())
 		return err
 	}
-	return sdk.Failed(fmt.Errorf("the trigger failed: %w", err))
+	return sdk.Failed(err)
 }

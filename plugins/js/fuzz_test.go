@@ -18,7 +18,9 @@ func FuzzEvaluate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		timed, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 		defer cancel()
+		late := time.AfterFunc(20*time.Second, func() { panic("it does not end: " + text) })
 		source, err := evaluate(timed, p.watch, text)
+		late.Stop()
 		if err != nil {
 			if strings.Contains(err.Error(), "engine failed") {
 				t.Errorf("%q: %v", text, err)

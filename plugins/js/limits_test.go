@@ -216,7 +216,7 @@ func TestMemory(t *testing.T) {
 		`function (req, cb) { var s = "x"; for (;;) { s += s.slice(0, 1 << 20) + "y"; } }`,
 		`function (req, cb) { var all = []; for (;;) { all.push(new ArrayBuffer(1 << 16)); } }`,
 	} {
-		b.with(source).want(put("k", `{}`), "failed: the trigger failed: it was interrupted: the triggers need too much memory")
+		b.with(source).want(put("k", `{}`), "failed: it was interrupted: the triggers need too much memory")
 	}
 	b = b.with(`function (req, cb) { kept = typeof kept === "undefined" ? [] : kept; kept.push(new ArrayBuffer(1 << 20)); req.value.n = kept.length; cb(); }`)
 	most := 0

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -19,19 +20,23 @@ import (
 	"github.com/kaizengarden/moray/hooks/sdk"
 )
 
-// Bounds of the process. The server may set a lower one for all of its memory.
+// Bounds of the process. Of its memory the server tells in GOMEMLIMIT what it may use.
 const (
-	maxHeap  = 256 << 20        // bytes in objects
-	maxStack = 256 << 20        // bytes of one goroutine; deep data needs it, such as arrays in arrays that are printed
-	grace    = 30 * time.Second // for what was interrupted, such as a regular expression
+	defaultMemory = 400 << 20        // bytes
+	maxStack      = 128 << 20        // bytes of one goroutine: text that is made of deep arrays needs it
+	grace         = 30 * time.Second // for what was interrupted, such as a regular expression
 )
 
 // Serve runs the plugin until the server ends it.
 func Serve() {
-	debug.SetMemoryLimit(maxHeap)
+	memory := debug.SetMemoryLimit(-1)
+	if memory == math.MaxInt64 {
+		memory = defaultMemory
+		debug.SetMemoryLimit(memory)
+	}
 	debug.SetMaxStack(maxStack)
-	p := newPlugin(maxHeap)
-	go func() {
+	p := newPlugin(uint64(memory) / 3 * 2)
+	go func() { // as long as the process
 		if err := p.watch.Run(context.Background()); err != nil {
 			sdk.Log().Error("the plugin gives up", "err", err.Error())
 			os.Exit(1)

@@ -88,8 +88,8 @@ func TestStored(t *testing.T) {
 	b := load(t)
 	for source, want := range map[string]string{
 		`function (`:                           "failed: the trigger cannot be compiled: SyntaxError: trigger: Line 2:2 Unexpected end of input (and 2 more errors)",
-		`5`:                                    "failed: the trigger failed: its text cannot be evaluated: it is not a function",
-		`nothing`:                              "failed: the trigger failed: its text cannot be evaluated: ReferenceError: nothing is not defined at trigger:1:2(0)",
+		`5`:                                    "failed: its text cannot be evaluated: it is not a function",
+		`nothing`:                              "failed: its text cannot be evaluated: ReferenceError: nothing is not defined at trigger:1:2(0)",
 		`function isArray() { [native code] }`: "failed: the trigger cannot be compiled: SyntaxError: trigger: Line 1:31 Unexpected identifier",
 	} {
 		b.with(source).want(put("k", `{}`), want)

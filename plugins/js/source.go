@@ -16,8 +16,8 @@ import (
 // Bounds of a source text. The parser cannot be interrupted and calls itself for each level of nesting, so they bound its time
 // and its stack.
 const (
-	maxSource  = 128 << 10 // bytes
-	maxNesting = 1000      // brackets open at once
+	maxSource  = 64 << 10 // bytes
+	maxNesting = 1000     // brackets open at once
 )
 
 // errNotFunction says that a text is an expression whose value is no function.

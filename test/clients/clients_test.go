@@ -20,11 +20,15 @@ import (
 
 	"github.com/kaizengarden/moray/cmd/moray/tools"
 	"github.com/kaizengarden/moray/core/pgstore/pgtest"
+	"github.com/kaizengarden/moray/plugins/js/jstest"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata; review the diff")
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	jstest.Serve()
+	pgtest.Main(m)
+}
 
 // releases are the names under which package.json installs the releases of the package moray.
 var releases = []string{"moray-2", "moray-3", "moray-4"}

@@ -21,9 +21,13 @@ import (
 	"github.com/kaizengarden/moray/core/jsvalue"
 	"github.com/kaizengarden/moray/core/pgstore/pgtest"
 	"github.com/kaizengarden/moray/core/server/servertest"
+	"github.com/kaizengarden/moray/plugins/js/jstest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	jstest.Serve()
+	pgtest.Main(m)
+}
 
 // step is one call of the recorded conversation.
 type step struct {
@@ -85,7 +89,7 @@ func load[T any](t *testing.T, path string) []T {
 // random etags and the order of rows that nobody asked to sort, or else be listed in changed.jsonl with the reason.
 func TestTranscript(t *testing.T) {
 	db := pgtest.New(t)
-	server := servertest.Start(t, db.URL(), servertest.Options{})
+	server := servertest.Start(t, db.URL(), servertest.Options{Hooks: jstest.Hooks})
 	changes := map[int]change{}
 	for _, c := range load[change](t, filepath.Join("testdata", "changed.jsonl")) {
 		changes[c.N] = c

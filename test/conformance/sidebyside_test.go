@@ -11,6 +11,7 @@ import (
 	"github.com/kaizengarden/moray/core/fast"
 	"github.com/kaizengarden/moray/core/pgstore/pgtest"
 	"github.com/kaizengarden/moray/core/server/servertest"
+	"github.com/kaizengarden/moray/plugins/js/jstest"
 )
 
 // written is a recorded put, and how the original wrote its row.
@@ -70,7 +71,7 @@ func recordedPuts(t *testing.T) []put {
 	return puts
 }
 
-// originalDatabase makes the tables of the original's dump, and their definitions. Buckets with triggers are left out.
+// originalDatabase makes the tables of the original's dump, and their definitions.
 func originalDatabase(t *testing.T) *pgtest.DB {
 	t.Helper()
 	db := pgtest.New(t)
@@ -80,10 +81,8 @@ func originalDatabase(t *testing.T) *pgtest.DB {
 	}
 	db.Exec(t, "DROP TABLE buckets_config; "+string(dump))
 	for _, row := range load[configRow](t, "testdata/schema/buckets_config_rows.jsonl") {
-		if row.Pre == "[]" && row.Post == "[]" {
-			db.Exec(t, `INSERT INTO buckets_config (name, index, pre, post, options, mtime, reindex_active) VALUES ($1, $2, $3, $4, $5, $6::timestamp, $7)`,
-				row.Name, row.Index, row.Pre, row.Post, row.Options, row.Mtime, row.Reindexing)
-		}
+		db.Exec(t, `INSERT INTO buckets_config (name, index, pre, post, options, mtime, reindex_active) VALUES ($1, $2, $3, $4, $5, $6::timestamp, $7)`,
+			row.Name, row.Index, row.Pre, row.Post, row.Options, row.Mtime, row.Reindexing)
 	}
 	return db
 }
@@ -215,4 +214,20 @@ func TestSideBySideNoReindexActive(t *testing.T) {
 	}
 	expect(t, client, "getBucket", arguments(t, struct{}{}, "b"), `DATA {"name":"b",*`, "END")
 	expect(t, client, "reindexObjects", arguments(t, "b", 10, struct{}{}), `DATA {"processed":2,"remaining":0}`, "END")
+}
+
+// Triggers that the original stored run as they are.
+func TestSideBySideTriggers(t *testing.T) {
+	t.Parallel()
+	db := originalDatabase(t)
+	client := servertest.Start(t, db.URL(), servertest.Options{Hooks: jstest.Hooks}).Dial(t, 2)
+	none := struct{}{}
+	expect(t, client, "putObject", arguments(t, "golden_badtrig", "k", none, none), "ERROR Error: pre says no")
+	expect(t, client, "updateBucket", arguments(t, "golden_badtrig", map[string][]string{"pre": {
+		"(function foo(req, cb) { req.value.said = 'yes'; cb(); })",
+	}}, none), "END")
+	expect(t, client, "putObject", arguments(t, "golden_badtrig", "k", none, none), `DATA {"etag":"*`, "END")
+	compareLines(t, "values", db.Strings(t, "SELECT _value FROM golden_badtrig"), []string{`{"said":"yes"}`})
+	compareLines(t, "triggers", db.Strings(t, "SELECT pre FROM buckets_config WHERE name = 'golden_badtrig'"),
+		[]string{`["function foo(req, cb) { req.value.said = 'yes'; cb(); }"]`})
 }
