@@ -3,16 +3,17 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kaizengarden/moray/core/config"
 	"github.com/kaizengarden/moray/core/localpg"
 	"github.com/kaizengarden/moray/core/pgstore"
+	"github.com/kaizengarden/moray/core/server"
 )
 
 // database is where a command finds the database that it works on.
@@ -31,61 +32,55 @@ func (d *database) flags(cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("url", "file", "data-dir")
 }
 
+// connectPatience bounds the wait for a cluster to say which server is the primary.
+const connectPatience = 10 * time.Second
+
 // open connects to the database. stop ends the connection.
 func (d *database) open(ctx context.Context) (store *pgstore.Store, stop func(), err error) {
-	address, err := d.address()
+	c, err := d.config()
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err = pgstore.New(pgstore.Config{
-		URL: address, Limits: pgstore.Limits{MaxConnections: 2}, Log: slog.New(slog.DiscardHandler),
+	briefly, cancel := context.WithTimeout(ctx, connectPatience)
+	defer cancel()
+	db, stop, err := server.Connect(briefly, c, pgstore.Config{
+		Limits: pgstore.Limits{MaxConnections: 2}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := store.Reach(ctx); err != nil {
-		return nil, nil, fmt.Errorf("connect to PostgreSQL: %w", err)
-	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- store.Run(run) }()
-	return store, func() {
-		cancel()
-		<-ended // nil, always
-	}, nil
+	return db.Store, stop, nil
 }
 
-// address returns the connection string of the database.
-func (d *database) address() (string, error) {
+// config returns a configuration that says where the database is, and little else.
+func (d *database) config() (*config.Config, error) {
 	switch {
 	case d.url != "":
-		u, err := config.ParseURL(d.url)
-		if err != nil {
-			return "", err
-		}
-		return u.ConnString(), nil
+		return standalone(d.url)
 	case d.file != "":
 		c, _, err := config.Load(d.file)
-		if err != nil {
-			return "", err
-		}
-		if c.Standalone == nil {
-			return "", fmt.Errorf("%s: name the database in config.standalone, or with --url", d.file)
-		}
-		return c.Standalone.ConnString(), nil
+		return c, err
 	}
 	dir := d.dataDir
 	if dir == "" {
 		dir = ".moray"
 		if _, err := os.Stat(filepath.Clean(dir)); err != nil && os.Getenv("PGHOST") == "" {
-			return "", errors.New("name the database: --url, -f with a server's configuration, or --data-dir of a moray dev")
+			return nil, errors.New("name the database: --url, -f with a server's configuration, or --data-dir of a moray dev")
 		} else if err != nil {
-			return "", nil // as libpq finds it
+			return &config.Config{Standalone: &config.URL{}}, nil // as libpq finds it
 		}
 	}
 	pg, err := localpg.Running(localpg.Config{DataDir: dir, Fallback: fallbackDir})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return pg.DSN("moray", "moray"), nil
+	return standalone(pg.DSN("moray", "moray"))
+}
+
+func standalone(url string) (*config.Config, error) {
+	u, err := config.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	return &config.Config{Standalone: u}, nil
 }

@@ -28,9 +28,9 @@ import (
 type Topology struct {
 	// Primary is the address of the server, host:port. The host is a name, an address, or the directory of a UNIX socket. It is
 	// empty before anything is known.
-	Primary string
+	Primary string `json:"primary"`
 	// Generation grows with each change of the primary that the source counts: Manatee's generation, or PostgreSQL's timeline.
-	Generation uint64
+	Generation uint64 `json:"generation"`
 }
 
 // Resolver follows the primary. Its methods may be called by several goroutines at once, Watch once.
@@ -46,19 +46,18 @@ type Resolver interface {
 
 // Status is what a resolver knows, for operators.
 type Status struct {
-	Kind     string // static, manatee or patroni
-	Topology Topology
-	Since    time.Time // when the cluster chose this primary, by the clock of the source; zero if nothing is known
-	Standby  string    // the synchronous standby, host:port or its name; "" if there is none or the source does not tell
-	Frozen   bool      // an operator has told the cluster not to change anything
+	Kind string `json:"kind"` // static, manatee or patroni
+	Topology
+	Since   time.Time `json:"since,omitzero"` // when the cluster chose this primary, by the clock of the source
+	Standby string    `json:"standby"`        // the synchronous standby, host:port or its name; "" if there is none or it is not told
+	Frozen  bool      `json:"frozen"`         // an operator has told the cluster not to change anything
 
-	Source    string    // where the state comes from
-	Connected string    // the server of the source that answers now; "" if none does
-	At        time.Time // when that last changed; zero before the first time
+	Source    string `json:"source"`    // where the state comes from
+	Connected string `json:"connected"` // the server of the source that answers now; "" if none does
 
-	Problem string // why what the source says now is not followed, or why it says nothing; "" if all is well
-	Changes uint64 // how often the primary has changed, its first choice included
-	Ignored uint64 // states that were refused
+	Problem string `json:"problem"` // why what the source says is not followed, or why it says nothing; "" if all is well
+	Changes uint64 `json:"changes"` // how often the primary has changed, its first choice included
+	Ignored uint64 `json:"ignored"` // states that were refused
 }
 
 // maxHost is the longest host name of the DNS.

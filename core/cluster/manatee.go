@@ -27,7 +27,7 @@ var _ Resolver = (*Manatee)(nil)
 
 // Watch implements Resolver.
 func (m *Manatee) Watch(ctx context.Context, notify func(Topology)) error {
-	m.start("manatee", "zookeeper://"+strings.Join(m.ZooKeeper.Servers, ",")+m.Path, m.Log, notify)
+	m.start(manatee, "zookeeper://"+strings.Join(m.ZooKeeper.Servers, ",")+m.Path, m.Log, notify)
 	return m.ZooKeeper.follow(ctx, &m.tracker, m.channel(), m.read)
 }
 

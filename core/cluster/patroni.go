@@ -28,7 +28,7 @@ var _ Resolver = (*Patroni)(nil)
 
 // Watch implements Resolver.
 func (p *Patroni) Watch(ctx context.Context, notify func(Topology)) error {
-	p.start("patroni", "zookeeper://"+strings.Join(p.ZooKeeper.Servers, ",")+p.Path, p.Log, notify)
+	p.start(patroni, "zookeeper://"+strings.Join(p.ZooKeeper.Servers, ",")+p.Path, p.Log, notify)
 	return p.ZooKeeper.follow(ctx, &p.tracker, p.channel(), p.read)
 }
 

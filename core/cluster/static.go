@@ -38,7 +38,7 @@ const urgentPeriod = 250 * time.Millisecond
 
 // Watch implements Resolver.
 func (s *Static) Watch(ctx context.Context, notify func(Topology)) error {
-	s.start("static", strings.Join(s.Servers, ","), s.Log, notify)
+	s.start(static, strings.Join(s.Servers, ","), s.Log, notify)
 	if len(s.Servers) == 1 {
 		s.learn(finding{primary: s.Servers[0], since: time.Now()}, nil)
 		<-ctx.Done()

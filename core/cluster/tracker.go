@@ -46,8 +46,15 @@ type tracker struct {
 	refused refusal // the last one
 }
 
+// The kinds of resolvers.
+const (
+	static  = "static"
+	manatee = "manatee"
+	patroni = "patroni"
+)
+
 // title is how the log names a resolver; the first is the original's.
-var title = map[string]string{"manatee": "Manatee", "patroni": "Patroni", "static": "Static"}
+var title = map[string]string{manatee: "Manatee", patroni: "Patroni", static: "Static"}
 
 func (t *tracker) start(kind, source string, log *slog.Logger, notify func(Topology)) {
 	t.mu.Lock()
@@ -145,7 +152,7 @@ func (t *tracker) connected(server string) {
 	if server == t.status.Connected {
 		return
 	}
-	t.status.Connected, t.status.At = server, time.Now()
+	t.status.Connected = server
 	if server == "" {
 		t.log.Warn("connection to the cluster state lost; the last primary stays in use", "primary", t.status.Topology.Primary)
 		return

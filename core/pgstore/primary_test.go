@@ -3,7 +3,6 @@ package pgstore_test
 import (
 	"context"
 	"errors"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -48,19 +47,9 @@ func follow(t *testing.T, c pgstore.Config) *pgstore.Store {
 	return s
 }
 
-// address returns where a proxy is.
-func address(t *testing.T, p *pgtest.Proxy) string {
-	t.Helper()
-	u, err := url.Parse(p.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u.Host
-}
-
 func (p *pair) set(t *testing.T, to *pgtest.Proxy, generation uint64) {
 	t.Helper()
-	if err := p.SetPrimary(address(t, to), generation); err != nil {
+	if err := p.SetPrimary(to.Address(), generation); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -118,7 +107,7 @@ func TestNoPrimaryYet(t *testing.T) {
 	}
 	p.set(t, p.a, 1)
 	eventually(t, "the primary is used", func() bool { _, err := one(ctx, p.Store, increment()); return err == nil })
-	if a, g := p.Primary(); a != address(t, p.a) || g != 1 {
+	if a, g := p.Primary(); a != p.a.Address() || g != 1 {
 		t.Errorf("primary %s, generation %d", a, g)
 	}
 }
@@ -518,7 +507,7 @@ func TestProbe(t *testing.T) {
 	}
 	p := pgtest.NewProxy(t, db)
 	p.Down()
-	if _, _, err := s.Probe(context.Background(), address(t, p)); err == nil {
+	if _, _, err := s.Probe(context.Background(), p.Address()); err == nil {
 		t.Error("a server that is down can be probed")
 	}
 }

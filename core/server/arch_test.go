@@ -45,7 +45,7 @@ var edges = []struct {
 	{"core/pgstore", "core/bucket core/fault core/field core/jsvalue core/object core/query"},
 	{"core/reconcile", "core/bucket core/fault core/jsvalue core/spelling schemas"},
 	{"core/rpc", "core/bucket core/fast core/fault core/jsvalue core/object core/query core/shape"},
-	{"core/server", "core/bucket core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/rpc"},
+	{"core/server", "core/bucket core/cluster core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/rpc"},
 
 	{"core/client", "core/fast core/jsvalue"},
 	{"hooks/internal/wire", ""},
@@ -54,14 +54,14 @@ var edges = []struct {
 	{"plugins/changelog", "core/bucket core/fault core/jsvalue core/object core/query hooks/sdk"},
 	{"plugins/js", "hooks/sdk"},
 	{"cmd/moray/tools", "core/bunyan core/fast core/jsvalue"},
-	{"cmd/moray", "cmd/moray/tools core/bucket core/bunyan core/client core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks plugins/changelog plugins/js schemas"},
+	{"cmd/moray", "cmd/moray/tools core/bucket core/bunyan core/client core/cluster core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks plugins/changelog plugins/js schemas"},
 	{"cmd/moray-plugin-example", "hooks/sdk"},
 }
 
 // owners say where a library stays.
 var owners = map[string][]string{
 	"github.com/jackc/pgx/v5":                  {"core/pgstore", "core/pgstore/pgtest"},
-	"github.com/prometheus/client_golang":      {"core/monitor", "core/pgstore", "core/rpc", "core/server", "hooks"},
+	"github.com/prometheus/client_golang":      {"core/cluster", "core/monitor", "core/pgstore", "core/rpc", "core/server", "hooks"},
 	"github.com/santhosh-tekuri/jsonschema/v5": {"core/bucket", "core/config", "core/reconcile"},
 	"github.com/spf13/cobra":                   {"cmd/moray"},
 	"go.yaml.in/yaml/v3":                       {"cmd/moray/tools", "core/reconcile"},

@@ -18,6 +18,9 @@ func (s *Server) kang() monitor.Snapshot {
 		RequestsCompleted:  shot.Stats.RequestsCompleted,
 		RequestsFailed:     shot.Stats.RequestsFailed,
 	}}
+	if s.store.Follows {
+		out.Others = append(out.Others, s.store.object())
+	}
 	for _, c := range shot.Connections {
 		conn := monitor.Connection{
 			ID: c.ID, Local: c.Local, Remote: c.Remote, Started: c.Started, Completed: c.Completed, Failed: c.Failed,

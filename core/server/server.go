@@ -1,7 +1,7 @@
 // Package server joins the parts of moray to a server: configuration in, [Server.Run] until the context ends. It can be used by
 // other programs; cmd/moray is one of them.
 //
-// Parts start in the order monitor, hooks, database, listener, and stop in the reverse order: what is used stops after its users.
+// Parts start in the order monitor, cluster, hooks, database, listener, and stop in the reverse order: what is used stops after its users.
 package server
 
 import (
@@ -28,11 +28,13 @@ type Server struct {
 	config  *config.Config
 	options Options
 	log     *slog.Logger
-	store   *pgstore.Store
+	store   *Database
 	buckets *bucket.Service
 	hooks   Hooks // nil if there are none
 	fast    *fast.Server
 	monitor *monitor.Monitor
+
+	cleanUpAgain chan struct{} // capacity 1
 }
 
 // Options are what a configuration file does not say. All are optional.
@@ -57,9 +59,6 @@ func New(c *config.Config, o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if c.Standalone == nil {
-		return nil, errors.New("config: this server follows no cluster; name the database in config.standalone")
-	}
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("find out the host's name: %w", err)
@@ -68,7 +67,7 @@ func New(c *config.Config, o Options) (*Server, error) {
 		Datacenter: c.Datacenter, Server: c.ServerUUID, Zonename: host, PID: os.Getpid(), Service: c.ServiceName,
 	})
 	limits := poolLimits(c)
-	store, err := pgstore.New(pgstore.Config{URL: c.Standalone.ConnString(), Limits: limits, Log: o.Log, Metrics: registerer})
+	store, err := NewDatabase(c, pgstore.Config{Limits: limits, Log: o.Log, Metrics: registerer})
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +79,11 @@ func New(c *config.Config, o Options) (*Server, error) {
 		Database: store,
 		Log:      o.Log,
 	}
-	s := &Server{config: c, options: o, log: o.Log, store: store, buckets: buckets}
-	checks := []monitor.Check{{Name: "postgresql", Run: store.Ping}}
+	s := &Server{config: c, options: o, log: o.Log, store: store, buckets: buckets, cleanUpAgain: make(chan struct{}, 1)}
+	checks := []monitor.Check{{Name: "postgresql", Run: store.Check}}
+	if store.Follows {
+		checks = append(checks, monitor.Check{Name: "cluster", Run: store.check})
+	}
 	if o.Hooks != nil {
 		if s.hooks, err = o.Hooks(HookSettings{MessageBytes: c.Fast.MaxFrameBytes, Log: o.Log, Metrics: registerer}); err != nil {
 			return nil, fmt.Errorf("hooks: %w", err)
@@ -175,6 +177,7 @@ func (s *Server) serve(ctx context.Context, listener, monitoring net.Listener) e
 		stopMonitor = start(ctx, fail, "monitor", func(ctx context.Context) error { return s.monitor.Run(ctx, monitoring) })
 		s.log.Info("monitoring server started on port " + portOf(monitoring))
 	}
+	stopCluster := start(ctx, fail, "cluster", func(ctx context.Context) error { return s.store.Watch(ctx, s.primaryChanged) })
 	stopHooks := func() error { return nil }
 	if s.hooks != nil {
 		stopHooks = start(ctx, fail, "hooks", s.hooks.Run)
@@ -195,23 +198,34 @@ func (s *Server) serve(ctx context.Context, listener, monitoring net.Listener) e
 		s.log.Warn("shutdown: " + err.Error())
 		err = nil
 	}
-	return errors.Join(err, stopCleanUp(), stopWatch(), stopStore(), stopHooks(), stopMonitor())
+	return errors.Join(err, stopCleanUp(), stopWatch(), stopStore(), stopHooks(), stopCluster(), stopMonitor())
+}
+
+// primaryChanged forgets what was read from another primary: what tells a definition's generation may mean something else on this
+// one. What was left unfinished there is looked for here.
+func (s *Server) primaryChanged() {
+	s.buckets.Cache.Purge()
+	select {
+	case s.cleanUpAgain <- struct{}{}:
+	default:
+	}
 }
 
 // cleanUpPause is how long the clean-up waits for a database that is not there.
 const cleanUpPause = 5 * time.Second
 
-// cleanUp removes, once, what updates of buckets left behind whose server ended before they did.
+// cleanUp removes, at the start and after each change of the primary, what updates of buckets left behind that ended before they
+// were done.
 func (s *Server) cleanUp(ctx context.Context) error {
 	for {
-		err := s.buckets.CleanUp(ctx)
-		if err == nil {
-			<-ctx.Done()
-			return nil
+		again := (<-chan time.Time)(nil)
+		if err := s.buckets.CleanUp(ctx); err != nil {
+			s.log.Debug("clean-up after unfinished updates has to wait", "err", err)
+			again = time.After(cleanUpPause)
 		}
-		s.log.Debug("clean-up after unfinished updates has to wait", "err", err)
 		select {
-		case <-time.After(cleanUpPause):
+		case <-again:
+		case <-s.cleanUpAgain:
 		case <-ctx.Done():
 			return nil
 		}

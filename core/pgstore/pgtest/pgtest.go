@@ -35,17 +35,21 @@ var shared struct {
 // Main runs the tests of a package, stops the shared cluster, checks that no goroutine is left (see goleak.VerifyTestMain),
 // and ends the process. It is the whole TestMain of a package.
 func Main(m *testing.M, options ...goleak.Option) {
-	goleak.VerifyTestMain(suite{m}, options...)
+	goleak.VerifyTestMain(suite{m.Run}, options...)
 }
 
-type suite struct{ m *testing.M }
+// Run runs tests, which may use the shared cluster, stops it, and returns the exit status: for a TestMain that has more to do than
+// [Main] has.
+func Run(tests func() int) int { return suite{tests}.Run() }
+
+type suite struct{ tests func() int }
 
 // Run is what goleak calls before it looks for leaks.
 func (s suite) Run() int {
 	shared.mu.Lock()
 	shared.inMain = true
 	shared.mu.Unlock()
-	code := s.m.Run()
+	code := s.tests()
 
 	shared.mu.Lock()
 	defer shared.mu.Unlock()

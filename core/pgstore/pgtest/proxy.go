@@ -76,6 +76,9 @@ func (p *Proxy) URL() string {
 	return fmt.Sprintf("postgres://moray@%s/%s?sslmode=disable", p.address, p.database)
 }
 
+// Address returns where the proxy listens, host:port.
+func (p *Proxy) Address() string { return p.address }
+
 // SetRule makes rule decide from the next message on; nil hands everything on.
 func (p *Proxy) SetRule(rule Rule) {
 	p.mu.Lock()

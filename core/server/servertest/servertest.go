@@ -33,6 +33,8 @@ type Options struct {
 	Pool, Fast string
 	// Hooks makes what runs the hooks of buckets; nil for a server without.
 	Hooks func(server.HookSettings) (server.Hooks, error)
+	// Database is the member of the configuration that names the database, such as "patroni":{…}; the url counts for nothing then.
+	Database string
 	// GraceMS is the grace period at the end, in milliseconds; 0 is the default.
 	GraceMS int
 }
@@ -90,7 +92,11 @@ func configFile(url string, o Options) []byte {
 		grace = fmt.Sprintf(`"shutdown":{"grace":%d},`, o.GraceMS)
 	}
 	text := `{"bindip":"127.0.0.1","port":0,"monitorPort":0,"bunyan":{},"server_uuid":"test","datacenter":"test",` + grace +
-		`"fast":` + object(o.Fast) + `,"standalone":{"pg":` + object(o.Pool) + `,"url":`
+		`"fast":` + object(o.Fast) + `,`
+	if o.Database != "" {
+		return []byte(text + o.Database + "}")
+	}
+	text += `"standalone":{"pg":` + object(o.Pool) + `,"url":`
 	return append(jsvalue.AppendString([]byte(text), url), "}}"...)
 }
 
