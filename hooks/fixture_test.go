@@ -132,7 +132,7 @@ func (b *bed) seen() []string {
 func (b *bed) status() hooks.Status { return b.manager.Statuses()[0] }
 
 // until waits for a condition, which events outside of the test make true.
-func until(t *testing.T, what string, holds func() bool) {
+func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -141,7 +141,7 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-func withCancel(t *testing.T) (context.Context, context.CancelFunc) {
+func withCancel(t testing.TB) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	return ctx, cancel

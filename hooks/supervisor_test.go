@@ -383,7 +383,7 @@ func TestLog(t *testing.T) {
 }
 
 // running runs a manager until stop is called.
-func running(t *testing.T, m *hooks.Manager) (stop func()) {
+func running(t testing.TB, m *hooks.Manager) (stop func()) {
 	t.Helper()
 	ctx, cancel := withCancel(t)
 	ended := make(chan error, 1)

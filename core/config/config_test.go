@@ -176,7 +176,15 @@ func TestLoadEverything(t *testing.T) {
 			TargetClaimDelay:    time.Millisecond,
 			QueryTimeout:        2500 * time.Millisecond,
 		},
-		Fast:  config.Fast{MaxFrameBytes: 1 << 20, MaxInFlight: 64, WriteTimeout: 5 * time.Second, UnsentBytes: 1 << 16},
+		Fast: config.Fast{MaxFrameBytes: 1 << 20, MaxInFlight: 64, WriteTimeout: 5 * time.Second, UnsentBytes: 1 << 16},
+		Plugins: []config.Plugin{
+			{
+				Name: "audit", Command: "/opt/audit", Args: []string{"-x", "y"}, SHA256: strings.Repeat("0", 64), Env: map[string]string{"A": "b"},
+				PassEnv: []string{"C"}, Timeout: 200 * time.Millisecond, Concurrency: 64, Slow: 20 * time.Millisecond,
+				MaxMemory: 1 << 20, MemorySet: true, MaxOpenFiles: 9, MaxAddressSpace: 2 << 20,
+			},
+			{Name: "js", Enabled: true, Env: map[string]string{}, Concurrency: 8, Slow: 250 * time.Millisecond, MemorySet: true},
+		},
 		Grace: 1500 * time.Millisecond,
 	}
 	got, warnings := load(t, "testdata/everything.json")
@@ -253,6 +261,24 @@ func TestDerivedDefaults(t *testing.T) {
 	for level, want := range map[string]string{`"Trace"`: "trace", "20": "20", "35": "35"} {
 		if got := parse(t, strings.Replace(minimal(""), `{}`, `{"level":`+level+`}`, 1)).Log.Level; got != want {
 			t.Errorf("level %s is %q, want %q", level, got, want)
+		}
+	}
+}
+
+func TestPluginProblems(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{"a":{"comand":"/x"}}`:            "config.plugins.a should NOT have additional properties ('comand', did you mean 'command'?)",
+		`{"a":{"args":["x",5]}}`:           "config.plugins.a.args.1 should be string",
+		`{"a":{"env":{"A":1}}}`:            "config.plugins.a.env.A should be string",
+		`{"a/b":{"timeout":0}}`:            "config.plugins.a/b.timeout should be >= 1",
+		`{"a":{"sha256":"abc"}}`:           `config.plugins.a.sha256 should match pattern "^[0-9a-f]{64}$" (unknown SHA-256: "abc")`,
+		`{"a":7}`:                          "config.plugins.a should be object",
+		`{"a":{"concurrency":0,"slow":0}}`: "config.plugins.a.concurrency should be >= 1, config.plugins.a.slow should be >= 1",
+	} {
+		_, _, err := config.Parse("c.json", []byte(minimal(`"plugins":`+text)))
+		if err == nil || err.Error() != "InvalidMorayConfigError: "+want {
+			t.Errorf("%s: got %v, want %s", text, err, want)
 		}
 	}
 }

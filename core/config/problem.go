@@ -63,15 +63,18 @@ func (d *draft) collect(v *jsonschema.ValidationError, all *[]problem) {
 	}
 	s, value := d.at(v.InstanceLocation)
 	for _, text := range describe(s, keyword, value) {
-		*all = append(*all, problem{"config" + strings.ReplaceAll(v.InstanceLocation, "/", "."), rank, text})
+		*all = append(*all, problem{"config" + unescape.Replace(strings.ReplaceAll(v.InstanceLocation, "/", ".")), rank, text})
 	}
 }
+
+// unescape undoes the escapes of a JSON pointer.
+var unescape = strings.NewReplacer("~1", "/", "~0", "~")
 
 // at returns the value at the place that a JSON pointer names, and its schema.
 func (d *draft) at(pointer string) (*jsonschema.Schema, any) {
 	s, value := serverSchema(), d.root
 	for _, name := range strings.Split(pointer, "/")[1:] {
-		name = strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
+		name = unescape.Replace(name)
 		property := s.Properties[name]
 		switch v := value.(type) {
 		case object:

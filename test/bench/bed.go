@@ -68,9 +68,13 @@ func withBed(ctx context.Context, c bedConfig, progress io.Writer, fn func(conte
 	}
 	if c.program == "" {
 		fmt.Fprintln(progress, "building the server")
-		if c.program, err = build(ctx, dir); err != nil {
+		if c.program, err = build(ctx, dir, "moray"); err != nil {
 			return err
 		}
+	}
+	plugin, err := build(ctx, dir, "moray-plugin-example")
+	if err != nil {
+		return err
 	}
 	return localpg.Run(ctx, localpg.Config{DataDir: filepath.Join(dir, "db"), Settings: settings}, func(ctx context.Context, pg *localpg.Server) (err error) {
 		if err := pgstore.Init(ctx, pgstore.Bootstrap{URL: pg.DSN(localpg.Superuser, "postgres"), Role: role, Database: database}); err != nil {
@@ -81,7 +85,7 @@ func withBed(ctx context.Context, c bedConfig, progress io.Writer, fn func(conte
 			return err
 		}
 		defer admin.Close(context.WithoutCancel(ctx)) //nolint:errcheck // because the database is thrown away
-		server, err := startServer(ctx, c.program, dir, pg.DSN(role, database), c.connections)
+		server, err := startServer(ctx, c.program, plugin, dir, pg.DSN(role, database), c.connections)
 		if err != nil {
 			return err
 		}
@@ -111,15 +115,12 @@ func (b *bed) fill(ctx context.Context) error {
 		return fmt.Errorf("connect to the server: %w", err)
 	}
 	defer c.Close()
-	for name, o := range map[string]*objects{
-		smallBucket: newObjects(0, b.config.rows, smallValue),
-		largeBucket: newObjects(0, largeRows, largeValue),
-	} {
-		args := jsvalue.Value(`["` + name + `",` + bucketConfig + `,{}]`)
+	for _, f := range fillings(b.config.rows) {
+		args := jsvalue.Value(`["` + f.bucket + `",` + bucketConfig(f.more) + `,{}]`)
 		if err := c.Call(ctx, "createBucket", args, nil); err != nil {
-			return fmt.Errorf("create bucket %s: %w", name, err)
+			return fmt.Errorf("create bucket %s: %w", f.bucket, err)
 		}
-		if err := b.copy(ctx, name, o); err != nil {
+		if err := b.copy(ctx, f.bucket, newObjects(0, f.rows, f.size)); err != nil {
 			return err
 		}
 	}
@@ -165,6 +166,7 @@ func (b *bed) tidy(ctx context.Context) error {
 	for _, sql := range []string{
 		`DELETE FROM ` + smallBucket + ` WHERE _key >= '` + key(b.config.rows) + `'`,
 		`VACUUM (ANALYZE) ` + smallBucket, `VACUUM (ANALYZE) ` + largeBucket,
+		`VACUUM (ANALYZE) ` + hookBucket, `VACUUM (ANALYZE) ` + jsBucket, `VACUUM (ANALYZE) ` + schemaBucket,
 		`SET enable_seqscan = off`, `SET enable_bitmapscan = off`,
 		`SELECT sum(length(_value)) FROM ` + smallBucket + ` WHERE _key > ''`, `SELECT sum(length(_value)) FROM ` + smallBucket + ` WHERE name > ''`,
 		`SELECT sum(length(_value)) FROM ` + largeBucket + ` WHERE _key > ''`,
@@ -304,8 +306,11 @@ const deletesPerSecond = 40_000
 // traffic prepares a load.
 func (b *bed) traffic(ctx context.Context, s step, window time.Duration) (*traffic, error) {
 	t := &traffic{operation: operations[s.operation], rows: b.config.rows, inFlight: s.inFlight, conns: s.conns, from: int64(b.next)}
-	if t.operation.bucket == largeBucket {
+	switch t.operation.bucket {
+	case largeBucket:
 		t.rows = largeRows
+	case hookBucket, jsBucket, schemaBucket:
+		t.rows = hookedRows
 	}
 	if t.operation.deletes {
 		t.to = t.from + int64((warmUp+window).Seconds()*deletesPerSecond)

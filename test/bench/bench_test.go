@@ -101,7 +101,11 @@ func TestPlan(t *testing.T) {
 	// With a record of everything, every goal has a value.
 	var records []record
 	for _, s := range plan(false) {
-		records = append(records, record{Name: s.name, Round: 1, Rate: 1, P50: 1, Server: 1, Postgres: 1, Allocs: 1, Bytes: 501})
+		r := record{Name: s.name, Round: 1, Rate: 1, P50: 1, Server: 1, Postgres: 1, Allocs: 1, Bytes: 501}
+		if s.operation == "puthook" {
+			r.P50 = 2 // its goal is a difference
+		}
+		records = append(records, r)
 	}
 	for _, g := range goals {
 		if got := g.value(group(records)).median(); got != 1 {

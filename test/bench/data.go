@@ -16,10 +16,37 @@ const (
 	largeValue = 16 << 10
 
 	largeRows = 4000
+
+	// Buckets of small values whose puts do something more: a hook of a plugin in Go, a trigger in JavaScript, a JSON Schema.
+	hookBucket   = "bench_hook"
+	jsBucket     = "bench_js"
+	schemaBucket = "bench_schema"
+
+	hookedRows = 10_000
 )
 
-// bucketConfig is the definition of both buckets.
-const bucketConfig = `{"index":{"name":{"type":"string"},"size":{"type":"number"},"active":{"type":"boolean"}}}`
+// bucketConfig returns the definition of a bucket; more is what it has beside the indexes.
+func bucketConfig(more string) string {
+	return `{"index":{"name":{"type":"string"},"size":{"type":"number"},"active":{"type":"boolean"}}` + more + `}`
+}
+
+// filling is a bucket and what is in it at first.
+type filling struct {
+	bucket, more string
+	rows, size   int
+}
+
+func fillings(small int) []filling {
+	return []filling{
+		{smallBucket, "", small, smallValue},
+		{largeBucket, "", largeRows, largeValue},
+		{hookBucket, `,"pre":[{"plugin":"example","hook":"tidy","config":{"members":["owner"]}}]`, hookedRows, smallValue},
+		{jsBucket, `,"pre":["function (req, cb) { req.value.owner = req.value.owner.toLowerCase(); cb(); }"]`, hookedRows, smallValue},
+		{schemaBucket, `,"options":{"schema":{"type":"object","required":["name","size","active"],"properties":{` +
+			`"name":{"type":"string","minLength":1},"size":{"type":"number","minimum":0},"active":{"type":"boolean"},` +
+			`"tags":{"type":"array","items":{"type":"string"}},"network":{"type":"object","required":["ip"]}}}}`, hookedRows, smallValue},
+	}
+}
 
 // Keys are decimal numbers from firstKey on, so that pgbench, which has no strings, can choose them.
 // All of them have ten digits.

@@ -59,6 +59,10 @@ var goals = []goal{
 	{id: "", text: "bytes allocated a get beyond the value", floor: 6 << 10, target: 1 << 10, atMost: true, value: figure("get/64x4", func(r *record) float64 {
 		return max(0, r.Bytes-smallValue)
 	})},
+	{id: "G12", text: "what a hook in Go adds to a put alone, p50, ms", target: 0.35, atMost: true, value: func(r results) sample {
+		return r.each(func(x ...*record) float64 { return x[0].P50 - x[1].P50 }, "puthook/1x1/sync-off", "put/1x1/sync-off")
+	}},
+	{id: "", text: "puts a second through a hook in Go, 64 in flight", target: 5000, value: figure("puthook/64x4/sync-off", rate)},
 }
 
 func rates(name, to string) func(results) sample {

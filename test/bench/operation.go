@@ -37,6 +37,9 @@ var operations = map[string]operation{
 	"putnew":    {bucket: smallBucket, size: smallValue, weight: 1, append: appendPutNew},
 	"delete":    {bucket: smallBucket, weight: 1, append: appendDelete, deletes: true},
 	"batch10":   {bucket: smallBucket, size: smallValue, weight: batchSize, append: appendBatch},
+	"puthook":   {bucket: hookBucket, size: smallValue, weight: 1, append: appendPut},
+	"putjs":     {bucket: jsBucket, size: smallValue, weight: 1, append: appendPut},
+	"putschema": {bucket: schemaBucket, size: smallValue, weight: 1, append: appendPut},
 	"mixed":     {bucket: smallBucket, size: smallValue, weight: 1, append: appendMixed},
 }
 

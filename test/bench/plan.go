@@ -55,6 +55,7 @@ func suffix(sync string) string {
 // anchors are the scripts that operations are compared with, by what comes closest.
 var anchors = map[string]string{
 	"get": "get", "get16k": "get16k", "find": "find", "findcount": "findcount",
+	"puthook": "upsert", "putjs": "upsert", "putschema": "upsert",
 	"put": "upsert", "putif": "upsert", "putnew": "insert", "delete": "upsert", "batch10": "upsert", "put16k": "put16k",
 }
 
@@ -79,6 +80,8 @@ func plan(quick bool) []step {
 			load("putif", 64, 4, sync), load("batch10", 64, 4, sync), load("mixed", 64, 4, sync),
 			anchor("insert", 10, sync), load("putnew", 64, 4, sync), load("delete", 64, 4, sync),
 			anchor("put16k", 10, sync), load("put16k", 64, 4, sync),
+			load("puthook", 1, 1, sync), load("putjs", 1, 1, sync), load("putschema", 1, 1, sync),
+			load("puthook", 64, 4, sync), load("putjs", 64, 4, sync), load("putschema", 64, 4, sync),
 		)
 	}
 	return steps
@@ -89,7 +92,8 @@ func quickPlan() []step {
 		anchor("get", 1, ""), load("get", 1, 1, ""), anchor("get", 10, ""), load("get", 64, 4, ""),
 		anchor("find", 1, ""), load("find", 1, 1, ""), anchor("find", 10, ""), load("find", 64, 4, ""),
 		anchor("upsert", 1, "on"), load("put", 1, 1, "on"), anchor("upsert", 10, "on"), load("put", 64, 4, "on"),
-		anchor("upsert", 10, "off"), load("put", 64, 4, "off"),
+		anchor("upsert", 1, "off"), load("put", 1, 1, "off"), load("puthook", 1, 1, "off"), load("putjs", 1, 1, "off"),
+		anchor("upsert", 10, "off"), load("put", 64, 4, "off"), load("puthook", 64, 4, "off"), load("putjs", 64, 4, "off"), load("putschema", 64, 4, "off"),
 	}
 }
 

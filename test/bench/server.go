@@ -23,12 +23,12 @@ import (
 
 var silent = slog.New(slog.DiscardHandler)
 
-// build builds the server into dir.
-func build(ctx context.Context, dir string) (program string, err error) {
-	program = filepath.Join(dir, "moray")
-	output, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/kaizengarden/moray/cmd/moray").CombinedOutput()
+// build builds one of the project's programs into dir.
+func build(ctx context.Context, dir, name string) (program string, err error) {
+	program = filepath.Join(dir, name)
+	output, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/kaizengarden/moray/cmd/"+name).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("build the server: %w\n%s", err, output)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, output)
 	}
 	return program, nil
 }
@@ -48,14 +48,14 @@ const (
 )
 
 // startServer starts a server over the database at url and waits until it is ready.
-func startServer(ctx context.Context, program, dir, url string, connections int) (*process, error) {
+func startServer(ctx context.Context, program, plugin, dir, url string, connections int) (*process, error) {
 	addresses, err := freeAddresses(ctx)
 	if err != nil {
 		return nil, err
 	}
 	p := &process{ended: make(chan error, 1), address: addresses[0], monitor: addresses[1]}
 	file := filepath.Join(dir, "moray.json")
-	if err := os.WriteFile(file, p.configuration(url, connections), 0o600); err != nil {
+	if err := os.WriteFile(file, p.configuration(url, plugin, connections), 0o600); err != nil {
 		return nil, err
 	}
 	if p.log, err = os.Create(filepath.Join(dir, "moray.log")); err != nil {
@@ -74,11 +74,12 @@ func startServer(ctx context.Context, program, dir, url string, connections int)
 	return p, nil
 }
 
-func (p *process) configuration(url string, connections int) []byte {
+func (p *process) configuration(url, plugin string, connections int) []byte {
 	port := func(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 	text := `{"bindip":"127.0.0.1","port":` + port(p.address) + `,"monitorPort":` + port(p.monitor) +
 		`,"bunyan":{},"server_uuid":"bench","datacenter":"bench","standalone":{"pg":{"maxConnections":` + itoa(connections) + `},"url":`
-	return append(jsvalue.AppendString([]byte(text), url), "}}"...)
+	conf := append(jsvalue.AppendString([]byte(text), url), `},"plugins":{"example":{"command":`...)
+	return append(jsvalue.AppendString(conf, plugin), "}}}"...)
 }
 
 // freeAddresses returns two loopback addresses that nobody listens on.
