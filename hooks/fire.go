@@ -158,7 +158,10 @@ func (c *call) send(g *generation, deadline time.Time) (fresh bool, err error) {
 		return fresh, err
 	}
 	s.start(time.Until(deadline))
-	err = s.stream.Send(&wire.ServerMessage{Message: &wire.ServerMessage_Event{Event: c.message(g.hooks)}})
+	if g.attached {
+		s.start(attachedLimit)
+	}
+	err = s.stream.Send(&wire.ServerMessage{Message: &wire.ServerMessage_Event{Event: c.message(g.hooks, g.attached)}})
 	if err != nil {
 		s.drop()
 		return fresh, err
@@ -189,10 +192,14 @@ func (p *Plugin) replaced(ctx context.Context, g *generation, deadline time.Time
 }
 
 // message returns the event as the hooks from c.at on get it.
-func (c *call) message(hooks map[string]*wire.Hook) *wire.Event {
+func (c *call) message(hooks map[string]*wire.Hook, attached bool) *wire.Event {
 	e, needs := c.event, c.group.needs(hooks, c.at)
+	bindings := c.group.bindings[c.at:]
+	if attached {
+		bindings = unlimited(bindings)
+	}
 	m := &wire.Event{
-		Bindings: c.group.bindings[c.at:], Phase: wire.Phase_PRE, Operation: wire.Operation_PUT,
+		Bindings: bindings, Phase: wire.Phase_PRE, Operation: wire.Operation_PUT,
 		Bucket: e.Bucket.Name, Key: e.Key, Headers: e.Headers, Update: e.Update, RequestId: c.request,
 	}
 	if e.Post {
@@ -216,8 +223,15 @@ func (c *call) message(hooks map[string]*wire.Hook) *wire.Event {
 	return m
 }
 
-func (c *call) place() *place        { return &c.group.places[c.at] }
-func (c *call) limit() time.Duration { return c.group.timeouts[c.at] }
+func (c *call) place() *place { return &c.group.places[c.at] }
+
+// limit returns how long the hook may take.
+func (c *call) limit() time.Duration {
+	if c.session != nil && c.session.generation.attached {
+		return attachedLimit
+	}
+	return c.group.timeouts[c.at]
+}
 
 // settle counts a failure, and returns nil if the hook may fail.
 func (c *call) settle(err error) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os/exec"
 	"sort"
 	"strings"
@@ -33,6 +32,8 @@ type generation struct {
 	calls   wire.PluginClient
 	started time.Time
 
+	attached bool // somebody else started the process, to debug it
+
 	version string
 	hooks   map[string]*wire.Hook
 
@@ -52,6 +53,9 @@ const (
 
 // launch starts the program and returns when it has said what hooks it has.
 func (p *Plugin) launch(ctx context.Context, number uint64) (*generation, error) {
+	if a := p.attachable(); a != nil {
+		return p.attach(ctx, a, number)
+	}
 	path, err := lookUp(p.config.Command)
 	if err != nil {
 		return nil, err
@@ -74,11 +78,7 @@ func (p *Plugin) launch(ctx context.Context, number uint64) (*generation, error)
 		Logger:           logger,
 		SyncStdout:       &output{lines: p.lines},
 		SyncStderr:       &output{lines: p.lines},
-		GRPCDialOptions: []grpc.DialOption{
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(p.settings.messageBytes()), grpc.MaxCallSendMsgSize(math.MaxInt32)),
-			grpc.WithInitialWindowSize(wire.WindowBytes), grpc.WithInitialConnWindowSize(wire.WindowBytes),
-			grpc.WithIdleTimeout(0), grpc.WithDisableRetry(),
-		},
+		GRPCDialOptions:  p.dialOptions(),
 		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
 			cmd := exec.Command(path, p.config.Args...)
 			cmd.Env = append(p.environment(), spec.Env...)
@@ -95,7 +95,7 @@ func (p *Plugin) launch(ctx context.Context, number uint64) (*generation, error)
 	return g, nil
 }
 
-// connect waits for the handshake and asks what hooks there are.
+// connect waits for the handshake.
 func (g *generation) connect(ctx context.Context, p *Plugin) error {
 	stop := context.AfterFunc(ctx, func() { // go-plugin's start does not look at a context
 		if g.process != nil {
@@ -118,6 +118,11 @@ func (g *generation) connect(ctx context.Context, p *Plugin) error {
 		return err
 	}
 	g.conn = raw.(*grpc.ClientConn)
+	return g.describe(ctx, p)
+}
+
+// describe asks what hooks there are.
+func (g *generation) describe(ctx context.Context, p *Plugin) error {
 	g.calls = wire.NewPluginClient(g.conn)
 	limit, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
@@ -181,6 +186,10 @@ func (g *generation) healthy(ctx context.Context) error {
 // stop ends the process and everything around it, step by step, in bounded time: a request to end, a signal, one that cannot be
 // ignored. It also cleans up after a process that ended by itself.
 func (g *generation) stop(p *Plugin) {
+	if g.attached {
+		g.detach()
+		return
+	}
 	g.cancel(errStopped)
 	if g.process != nil && g.process.stdout != nil {
 		g.end()

@@ -52,6 +52,10 @@ type PluginConfig struct {
 	Concurrency int           // how many events may be under way at once; 0: 64
 	Slow        time.Duration // a hook that takes longer is logged; 0: 250 ms
 	Limits      Limits
+
+	// Attach is for debugging: while this file is there, the process that wrote it is the plugin, and none is started. Its hooks may
+	// take as long as somebody looks at them. See [sdk.Serve].
+	Attach string
 }
 
 // Limits bound what a plugin may use. 0 stands for no bound.

@@ -19,6 +19,10 @@ import (
 
 // TestMain is the plugin of the tests too: a server starts this program again.
 func TestMain(m *testing.M) {
+	if os.Getenv("MORAY_PLUGIN_ATTACH") != "" {
+		sdk.Serve(acting())
+		return
+	}
 	if os.Getenv("MORAY_PLUGIN") == "" {
 		pgtest.Main(m)
 		return

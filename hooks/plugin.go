@@ -80,6 +80,9 @@ func (p *Plugin) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			break
 		}
+		if errors.Is(err, errAttach) || g != nil && g.attached {
+			continue // somebody who debugs the plugin comes or goes
+		}
 		failures++
 		pause := pauseAfter(failures)
 		p.log.Error("plugin is not running", "err", err, "failures", failures, "pause", pause)
@@ -111,6 +114,15 @@ func pauseAfter(failures int) time.Duration {
 
 // watch returns when the process has ended or must not go on, with the reason.
 func (p *Plugin) watch(ctx context.Context, g *generation) error {
+	if g.attached {
+		return p.watchAttached(ctx, g)
+	}
+	var attach <-chan time.Time
+	if p.config.Attach != "" {
+		ticker := time.NewTicker(attachPace)
+		defer ticker.Stop()
+		attach = ticker.C
+	}
 	health := time.NewTicker(p.settings.HealthInterval)
 	defer health.Stop()
 	var memory <-chan time.Time
@@ -125,6 +137,10 @@ func (p *Plugin) watch(ctx context.Context, g *generation) error {
 			return errStopped
 		case <-g.process.ended:
 			return errors.New(g.process.end())
+		case <-attach:
+			if p.attachable() != nil {
+				return errAttach
+			}
 		case <-memory:
 			if n, err := residentBytes(g.process.pid()); err == nil && n > p.config.Limits.Memory {
 				g.process.kill(fmt.Sprintf("killed, because it used %d MiB of memory, and may use %d", n>>20, p.config.Limits.Memory>>20))
@@ -136,6 +152,9 @@ func (p *Plugin) watch(ctx context.Context, g *generation) error {
 		}
 	}
 }
+
+// errAttach says that there is another process to be used instead.
+var errAttach = errors.New("a process for debugging is there")
 
 // memoryInterval is how often the memory of a plugin is looked at.
 const memoryInterval = 100 * time.Millisecond

@@ -27,6 +27,8 @@ type process struct {
 	log    *lines
 	stdout *handshakeReader
 
+	attached int // the number of a process that somebody else started; cmd is nil then
+
 	ended chan struct{} // closed when the process is gone and its output was read
 	state *os.ProcessState
 
@@ -113,8 +115,12 @@ func (p *process) Wait(ctx context.Context) error {
 	}
 }
 
-// Kill implements runner.Runner.
+// Kill implements runner.Runner. A process whose output has ended is about to end by itself, and can say better why.
 func (p *process) Kill(ctx context.Context) error {
+	select {
+	case <-p.ended:
+	case <-time.After(exitNews):
+	}
 	p.signal(syscall.SIGKILL)
 	return p.Wait(ctx)
 }
@@ -133,8 +139,18 @@ func (p *process) kill(reason string) {
 func (p *process) signal(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cmd.Process != nil && !p.gone {
+	if p.cmd != nil && p.cmd.Process != nil && !p.gone {
 		syscall.Kill(-p.cmd.Process.Pid, s) //nolint:errcheck // because there may be nobody left
+	}
+}
+
+// finish notes the end of an attached process.
+func (p *process) finish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.gone {
+		p.gone = true
+		close(p.ended)
 	}
 }
 
@@ -145,7 +161,10 @@ func (p *process) end() string {
 	if p.reason != "" {
 		return p.reason
 	}
-	if p.state == nil {
+	switch {
+	case p.cmd == nil:
+		return "the process that was attached is gone"
+	case p.state == nil:
 		return "it did not start"
 	}
 	return p.state.String()
@@ -153,7 +172,10 @@ func (p *process) end() string {
 
 // PID returns the number of the process, or 0.
 func (p *process) pid() int {
-	if p.cmd.Process == nil {
+	switch {
+	case p.cmd == nil:
+		return p.attached
+	case p.cmd.Process == nil:
 		return 0
 	}
 	return p.cmd.Process.Pid
@@ -208,19 +230,25 @@ func checkSum(path, want string) error {
 	if want == "" {
 		return nil
 	}
+	sum, err := fileSum(path)
+	if err == nil && sum != want {
+		err = fmt.Errorf("the SHA-256 of %s is %s, and should be %s: it is not started", path, sum, want)
+	}
+	return err
+}
+
+// fileSum returns the SHA-256 of a file in hex.
+func fileSum(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return "", fmt.Errorf("read %s: %w", path, err)
 	}
-	if sum := hex.EncodeToString(h.Sum(nil)); sum != want {
-		return fmt.Errorf("the SHA-256 of %s is %s, and should be %s: it is not started", path, sum, want)
-	}
-	return nil
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // lookUp returns the absolute path of a program.

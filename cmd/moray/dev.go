@@ -30,6 +30,7 @@ type dev struct {
 	port        int
 	monitorPort int
 	verbose     int
+	plugins     map[string]string // programs by name
 	stdout      io.Writer
 	stderr      io.Writer
 }
@@ -55,6 +56,7 @@ if they are missing.`,
 	flags.StringVar(&d.dataDir, "data-dir", ".moray", "`directory` of the database, created if it is missing")
 	flags.IntVar(&d.port, "port", 2020, "RPC `port`; 0 lets the system choose")
 	flags.IntVar(&d.monitorPort, "monitor-port", 3020, "monitor `port`; 0 for none")
+	flags.StringToStringVar(&d.plugins, "plugin", nil, "run a plugin with hooks: `NAME=PROGRAM`; may be repeated")
 	flags.CountVarP(&d.verbose, "verbose", "v", "log more; may be repeated")
 	return cmd
 }
@@ -105,7 +107,7 @@ func (d *dev) serve(ctx context.Context, pg *localpg.Server, log *slog.Logger) e
 		return err
 	}
 	var sample sync.WaitGroup
-	s, err := server.New(c, server.Options{Log: log, Hooks: newHooks(c.Plugins, withExample), Ready: func(a server.Addresses) {
+	s, err := server.New(c, server.Options{Log: log, Hooks: newHooks(c.Plugins, d.withPlugins), Ready: func(a server.Addresses) {
 		sample.Go(func() {
 			if example() != "" {
 				if err := makeSample(ctx, a.RPC.String()); err != nil && ctx.Err() == nil {

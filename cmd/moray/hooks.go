@@ -25,7 +25,7 @@ var builtIn = map[string]struct {
 
 // newHooks returns what makes the hooks of a server with these plugins and those that are built in. change, if it is not nil, has the
 // last word.
-func newHooks(plugins []config.Plugin, change func(*hooks.Config)) func(server.HookSettings) (server.Hooks, error) {
+func newHooks(plugins []config.Plugin, change func(*hooks.Config) error) func(server.HookSettings) (server.Hooks, error) {
 	return func(s server.HookSettings) (server.Hooks, error) {
 		c := hooks.Config{MessageBytes: s.MessageBytes, Version: version(), Log: s.Log, Metrics: s.Metrics}
 		var err error
@@ -33,7 +33,9 @@ func newHooks(plugins []config.Plugin, change func(*hooks.Config)) func(server.H
 			return nil, err
 		}
 		if change != nil {
-			change(&c)
+			if err := change(&c); err != nil {
+				return nil, err
+			}
 		}
 		return hooks.New(c)
 	}

@@ -17,7 +17,7 @@ func pluginCommand() *cobra.Command {
 transaction. The tutorial is docs/hooks.md.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(pluginServeCommand())
+	cmd.AddCommand(pluginInitCommand(), pluginVerifyCommand(), pluginTestCommand(), pluginBenchCommand(), pluginServeCommand())
 	return cmd
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/kaizengarden/moray/core/client"
@@ -37,11 +38,27 @@ func example() string {
 	return path
 }
 
-// withExample adds the example to the plugins.
-func withExample(c *hooks.Config) {
-	if path := example(); path != "" {
+// withPlugins adds the example and the plugins of the command line.
+func (d *dev) withPlugins(c *hooks.Config) error {
+	if path := example(); path != "" && d.plugins[examplePlugin] == "" {
 		c.Plugins = append(c.Plugins, hooks.PluginConfig{Name: examplePlugin, Command: path})
 	}
+	for name, program := range d.plugins {
+		path, err := filepath.Abs(program)
+		if err != nil {
+			return err
+		}
+		c.Plugins = slices.DeleteFunc(c.Plugins, func(p hooks.PluginConfig) bool { return p.Name == name })
+		c.Plugins = append(c.Plugins, hooks.PluginConfig{Name: name, Command: path})
+	}
+	attach, err := filepath.Abs(filepath.Join(d.dataDir, "attach"))
+	if err != nil {
+		return err
+	}
+	for i := range c.Plugins {
+		c.Plugins[i].Attach = filepath.Join(attach, c.Plugins[i].Name+".json")
+	}
+	return nil
 }
 
 // makeSample makes the sample bucket unless there is one of its name.

@@ -63,18 +63,18 @@ func (d *draft) collect(v *jsonschema.ValidationError, all *[]problem) {
 	}
 	s, value := d.at(v.InstanceLocation)
 	for _, text := range describe(s, keyword, value) {
-		*all = append(*all, problem{"config" + unescape.Replace(strings.ReplaceAll(v.InstanceLocation, "/", ".")), rank, text})
+		*all = append(*all, problem{"config" + pointerEscapes.Replace(strings.ReplaceAll(v.InstanceLocation, "/", ".")), rank, text})
 	}
 }
 
-// unescape undoes the escapes of a JSON pointer.
-var unescape = strings.NewReplacer("~1", "/", "~0", "~")
+// pointerEscapes undoes the escapes of a JSON pointer.
+var pointerEscapes = strings.NewReplacer("~1", "/", "~0", "~")
 
 // at returns the value at the place that a JSON pointer names, and its schema.
 func (d *draft) at(pointer string) (*jsonschema.Schema, any) {
 	s, value := serverSchema(), d.root
 	for _, name := range strings.Split(pointer, "/")[1:] {
-		name = unescape.Replace(name)
+		name = pointerEscapes.Replace(name)
 		property := s.Properties[name]
 		switch v := value.(type) {
 		case object:

@@ -50,11 +50,12 @@ var edges = []struct {
 	{"core/client", "core/fast core/jsvalue"},
 	{"hooks/internal/wire", ""},
 	{"hooks/sdk", "hooks/internal/wire"},
+	{"hooks/trial", "hooks/internal/wire hooks/sdk"},
 	{"hooks", "core/bucket core/fault core/jsvalue core/object core/spelling hooks/internal/wire"},
 	{"plugins/changelog", "core/bucket core/fault core/jsvalue core/object core/query hooks/sdk"},
 	{"plugins/js", "hooks/sdk"},
 	{"cmd/moray/tools", "core/bunyan core/fast core/jsvalue"},
-	{"cmd/moray", "cmd/moray/tools core/bucket core/bunyan core/client core/cluster core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks plugins/changelog plugins/js schemas"},
+	{"cmd/moray", "cmd/moray/tools core/bucket core/bunyan core/client core/cluster core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks hooks/sdk hooks/trial plugins/changelog plugins/js schemas"},
 	{"cmd/moray-plugin-example", "hooks/sdk"},
 }
 
@@ -64,7 +65,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang":      {"core/cluster", "core/monitor", "core/pgstore", "core/rpc", "core/server", "hooks"},
 	"github.com/santhosh-tekuri/jsonschema/v5": {"core/bucket", "core/config", "core/reconcile"},
 	"github.com/spf13/cobra":                   {"cmd/moray"},
-	"go.yaml.in/yaml/v3":                       {"cmd/moray/tools", "core/reconcile"},
+	"go.yaml.in/yaml/v3":                       {"cmd/moray", "cmd/moray/tools", "core/reconcile"},
 	"github.com/go-zookeeper/zk":               {"core/cluster", "core/cluster/zktest"},
 	"go.uber.org/goleak":                       {"core/pgstore/pgtest", "core/cluster/zktest"},
 	"github.com/prometheus/common":             {"core/monitor"},
@@ -72,7 +73,7 @@ var owners = map[string][]string{
 	"golang.org/x/sys":                         {"core/cluster", "core/localpg", "core/pgstore", "hooks", "hooks/sdk"},
 	"github.com/hashicorp/go-plugin":           {"hooks", "hooks/sdk"},
 	"github.com/dop251/goja":                   {"plugins/js"},
-	"google.golang.org/grpc":                   {"hooks", "hooks/internal/wire", "hooks/sdk"},
+	"google.golang.org/grpc":                   {"cmd/moray", "hooks", "hooks/hooktest", "hooks/internal/wire", "hooks/sdk", "hooks/trial"},
 }
 
 type goPackage struct {

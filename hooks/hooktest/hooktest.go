@@ -15,34 +15,38 @@
 package hooktest
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"math"
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/kaizengarden/moray/hooks/internal/wire"
 	"github.com/kaizengarden/moray/hooks/sdk"
+	"github.com/kaizengarden/moray/hooks/trial"
 )
 
-// Plugin is a plugin under test. Its methods may be called by several goroutines at once.
-type Plugin struct {
-	t           testing.TB
-	client      wire.PluginClient
-	description *wire.Description
+// What a test fires, and what becomes of it.
+type (
+	Plugin    = trial.Plugin
+	Binding   = trial.Binding
+	Event     = trial.Event
+	Result    = trial.Result
+	Line      = trial.Line
+	Statement = trial.Statement
+	Reply     = trial.Reply
+	Failure   = trial.Failure
+)
 
-	mu       sync.Mutex
-	sessions []*session // that carry no event
-}
+// Null is the text that stands for NULL in arguments and rows.
+const Null = trial.Null
+
+// ErrTimeout is the error of a hook that took longer than Binding.Limit.
+var ErrTimeout = trial.ErrTimeout
 
 // Start runs a plugin until the test ends.
 func Start(t testing.TB, p sdk.Plugin) *Plugin {
@@ -59,108 +63,52 @@ func Start(t testing.TB, p sdk.Plugin) *Plugin {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tested := &Plugin{t: t, client: wire.NewPluginClient(conn)}
+	tested := trial.On(conn, func(format string, args ...any) {
+		t.Helper()
+		t.Errorf(format, args...)
+	})
 	t.Cleanup(func() {
-		tested.closeSessions()
+		tested.Close()
 		conn.Close()
 		ln.Close()
 		if err := <-served; err != nil {
 			t.Errorf("the plugin ended with: %v", err)
 		}
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	tested.description, err = tested.client.Describe(ctx, &wire.DescribeRequest{ServerVersion: "test", LogLevel: wire.LogLine_TRACE})
-	if err != nil {
+	if err := tested.Describe(); err != nil {
 		t.Fatalf("describe: %v", err)
 	}
 	return tested
 }
 
-// Binding is a hook as a bucket binds it.
-type Binding struct {
-	Phase  sdk.Phase
-	Hook   string
-	Config string        // JSON, or empty
-	ID     string        // stands for the binding; by default one that the same binding of the same bucket always has
-	Limit  time.Duration // how long the hook may take; 0 stands for 10 s
-	// Definition stands for the definition of the bucket; by default all bindings of a bucket belong to one.
-	Definition string
+// Step is a statement that is expected, and what it gives.
+type Step struct {
+	SQL   string
+	Args  []string
+	Reply Reply
 }
 
-func (b *Binding) wire(bucket string) *wire.Binding {
-	m := &wire.Binding{Hook: b.Hook, Id: b.ID, TimeoutMs: b.limit().Milliseconds(), Definition: b.Definition}
-	if b.Config != "" {
-		m.Config = []byte(b.Config)
-	}
-	if m.Definition == "" {
-		m.Definition = bucket
-	}
-	if m.Id == "" {
-		m.Id = fmt.Sprint(bucket, "/", b.Phase, "/", b.Hook, "/", b.Config)
-	}
-	return m
-}
-
-func (b *Binding) limit() time.Duration {
-	if b.Limit == 0 {
-		return 10 * time.Second
-	}
-	return b.Limit
-}
-
-// Check does what happens before a bucket is created or changed, and returns the configurations to be stored: those of the bindings,
-// unless the plugin replaces them. The bindings have to stand in the order in which a server sends them: those of post first.
-func (p *Plugin) Check(bucket string, bindings ...Binding) ([]json.RawMessage, error) {
-	r := &wire.CheckRequest{Bucket: bucket}
-	configs := make([]json.RawMessage, len(bindings))
-	for i, b := range bindings {
-		m := b.wire(bucket)
-		m.Id, m.TimeoutMs, m.Definition = "", 0, ""
-		configs[i] = m.GetConfig()
-		r.Bindings = append(r.Bindings, &wire.CheckRequest_Bound{Phase: wire.Phase(b.Phase), Binding: m})
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	result, err := p.client.Check(ctx, r)
-	switch {
-	case err != nil:
-		return nil, err
-	case result.GetRejection() != nil:
-		return nil, rejected(result.GetRejection(), nil)
-	case len(result.GetConfigs()) == 0:
-		return configs, nil
-	case len(result.GetConfigs()) != len(bindings):
-		return nil, fmt.Errorf("the plugin answers %d configurations for %d bindings", len(result.GetConfigs()), len(bindings))
-	}
-	for i, c := range result.GetConfigs() {
-		configs[i] = c
-	}
-	return configs, nil
-}
-
-// rejected returns the error that a rejection stands for.
-func rejected(r *wire.Rejection, refused []*sdk.StatementError) error {
-	if n := int(r.GetStatementError()); n > 0 {
-		if n > len(refused) {
-			return fmt.Errorf("the hook rejects because of the refused statement number %d, and there were %d", n, len(refused))
+// Expect returns an Event.SQL that expects statements in an order. The test fails if one is another, missing or too many.
+func Expect(t testing.TB, steps ...Step) func(Statement) Reply {
+	t.Helper()
+	var mu sync.Mutex
+	t.Cleanup(func() {
+		for _, s := range steps {
+			t.Errorf("the hook did not run: %s", s.SQL)
 		}
-		return refused[n-1]
+	})
+	return func(s Statement) Reply {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(steps) == 0 {
+			t.Errorf("the hook runs one statement more: %s %q", s.SQL, s.Args)
+			return Reply{}
+		}
+		want := steps[0]
+		steps = steps[1:]
+		if want.SQL != s.SQL || !slices.Equal(want.Args, s.Args) {
+			t.Errorf("the hook runs   %s %q\nit should be    %s %q", s.SQL, s.Args, want.SQL, want.Args)
+		}
+		return want.Reply
 	}
-	rejection := &sdk.Rejection{Name: r.GetName(), Message: r.GetMessage()}
-	if len(r.GetContext()) > 0 {
-		rejection.Context = r.GetContext()
-	}
-	if len(r.GetErrors()) > 0 {
-		rejection.Errors = r.GetErrors()
-	}
-	return rejection
 }
-
-// Failure is the error of a hook that did not get as far as an answer, such as one that panics.
-type Failure struct{ Message string }
-
-func (f *Failure) Error() string { return f.Message }
-
-// ErrTimeout is the error of a hook that took longer than Binding.Limit.
-var ErrTimeout = errors.New("the hook took too long")

@@ -164,8 +164,8 @@ func TestVerdicts(t *testing.T) {
 		{"wrapped", `*sdk.Rejection A: b [{"message":"c"}]`},
 		{"plain", `*sdk.Rejection not this one`},
 		{"statement", `*sdk.StatementError duplicate`},
-		{"failed", `*hooktest.Failure the other service is down`},
-		{"panic", `*hooktest.Failure panic: nil map`},
+		{"failed", `*trial.Failure the other service is down`},
+		{"panic", `*trial.Failure panic: nil map`},
 		{"", `<nil> <nil>`},
 	} {
 		r := p.Fire(hooktest.Event{Key: c.key, Value: `{}`, Bindings: pre("h"), SQL: func(s hooktest.Statement) hooktest.Reply {

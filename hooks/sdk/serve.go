@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,10 +21,20 @@ import (
 )
 
 // Serve runs the plugin until the server ends it. It is all that the function main of a plugin does, but for reading arguments.
+//
+// To debug a plugin, start it by hand, or in a debugger, with MORAY_PLUGIN_ATTACH set to the file attach/NAME.json in the data
+// directory of a moray dev that runs the plugin NAME: the server then uses this process, without time limits, as long as it runs.
 func Serve(p Plugin) {
+	if file := os.Getenv(wire.AttachVariable); file != "" && os.Getenv(wire.CookieName) == "" {
+		if err := serveAttached(p, file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if os.Getenv(wire.CookieName) != wire.CookieValue {
 		fmt.Fprintf(os.Stderr, "%s is a plugin of moray: the server starts it, when its configuration names it in \"plugins\".\n"+
-			"To see whether it works: moray plugin verify %s\n", os.Args[0], os.Args[0])
+			"To see whether it works: moray plugin verify %s\n", os.Args[0], strings.Join(os.Args, " "))
 		os.Exit(2)
 	}
 	s := newService(p)

@@ -1,4 +1,4 @@
-package hooktest
+package trial
 
 import (
 	"context"
@@ -79,17 +79,18 @@ func (p *Plugin) keep(s *session) {
 	p.sessions = append(p.sessions, s)
 }
 
-func (p *Plugin) closeSessions() {
+// Close ends the sessions that are kept open.
+func (p *Plugin) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.sessions {
 		s.cancel()
 	}
+	p.sessions = nil
 }
 
 // Fire passes an event to the hooks that it names, as a server does in a transaction.
 func (p *Plugin) Fire(e Event) Result {
-	p.t.Helper()
 	r := &run{plugin: p, event: &e, result: Result{Key: e.Key, Value: e.Value}}
 	s, err := p.session()
 	if err != nil {

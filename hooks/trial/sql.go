@@ -1,10 +1,7 @@
-package hooktest
+package trial
 
 import (
 	"fmt"
-	"slices"
-	"sync"
-	"testing"
 
 	"github.com/kaizengarden/moray/hooks/internal/wire"
 	"github.com/kaizengarden/moray/hooks/sdk"
@@ -28,38 +25,6 @@ type Reply struct {
 	Err     *sdk.StatementError
 }
 
-// Step is a statement that is expected, and what it gives.
-type Step struct {
-	SQL   string
-	Args  []string
-	Reply Reply
-}
-
-// Expect returns an Event.SQL that expects statements in an order. The test fails if one is another, missing or too many.
-func Expect(t testing.TB, steps ...Step) func(Statement) Reply {
-	t.Helper()
-	var mu sync.Mutex
-	t.Cleanup(func() {
-		for _, s := range steps {
-			t.Errorf("the hook did not run: %s", s.SQL)
-		}
-	})
-	return func(s Statement) Reply {
-		mu.Lock()
-		defer mu.Unlock()
-		if len(steps) == 0 {
-			t.Errorf("the hook runs one statement more: %s %q", s.SQL, s.Args)
-			return Reply{}
-		}
-		want := steps[0]
-		steps = steps[1:]
-		if want.SQL != s.SQL || !slices.Equal(want.Args, s.Args) {
-			t.Errorf("the hook runs   %s %q\nit should be    %s %q", s.SQL, s.Args, want.SQL, want.Args)
-		}
-		return want.Reply
-	}
-}
-
 // statement answers one statement.
 func (r *run) statement(m *wire.Statement) error {
 	s := Statement{SQL: m.GetSql()}
@@ -68,7 +33,7 @@ func (r *run) statement(m *wire.Statement) error {
 	}
 	var reply Reply
 	if r.event.SQL == nil {
-		r.plugin.t.Errorf("the hook runs SQL, and Event.SQL is not set: %s %q", s.SQL, s.Args)
+		r.plugin.fail("the hook runs SQL, and Event.SQL is not set: %s %q", s.SQL, s.Args)
 	} else {
 		reply = r.event.SQL(s)
 	}
