@@ -52,7 +52,7 @@ func TestTimeIsUp(t *testing.T) {
 			b := load(t, source)
 			b.want(put("k", `{}`), `k {"n":1}`)
 			// In the engine of the bucket, with a realm of its own.
-			if got := direct(t, b.plugin, source, "bad", 100*time.Millisecond); got != want {
+			if got := direct(t, b.plugin, source, "bad", 500*time.Millisecond); got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
 			n := 2
@@ -124,7 +124,7 @@ func TestOthersGoOn(t *testing.T) {
 	for db.take() != "a" {
 		time.Sleep(time.Millisecond)
 	}
-	if got := direct(t, b.plugin, source, "bad", 50*time.Millisecond); got != "failed: it was interrupted: time is up" {
+	if got := direct(t, b.plugin, source, "bad", 300*time.Millisecond); got != "failed: it was interrupted: time is up" {
 		t.Errorf("got %s", got)
 	}
 	b.want(put("c", `{}`), `c {"n":1}`)
@@ -201,6 +201,7 @@ func TestParallel(t *testing.T) {
 // TestMemory: what runs while memory is short is interrupted; what was collected over time is given up.
 func TestMemory(t *testing.T) {
 	b := load(t)
+	b.limit = time.Minute
 	b.plugin.watch.limit = heap() + 40<<20
 	watched, stop := context.WithCancel(ctx)
 	var watching sync.WaitGroup

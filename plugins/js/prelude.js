@@ -74,7 +74,9 @@
   // console: it is there on newer engines, and goes nowhere.
 
   const console = {};
-  ['debug', 'dir', 'error', 'info', 'log', 'table', 'trace', 'warn'].forEach(function (name) {
+  [
+    'assert', 'count', 'debug', 'dir', 'error', 'group', 'groupEnd', 'info', 'log', 'table', 'time', 'timeEnd', 'trace', 'warn'
+  ].forEach(function (name) {
     hidden(console, name, function () {});
   });
   hidden(base, 'console', console);

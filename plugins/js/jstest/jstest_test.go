@@ -22,12 +22,12 @@ func TestMain(m *testing.M) {
 
 // bed is a server with the plugin in a process of its own.
 type bed struct {
-	t      *testing.T
+	t      testing.TB
 	db     *pgtest.DB
 	client *client.Client
 }
 
-func newBed(t *testing.T) *bed {
+func newBed(t testing.TB) *bed {
 	t.Helper()
 	db := pgtest.New(t)
 	server := servertest.Start(t, db.URL(), servertest.Options{Hooks: jstest.Hooks})
