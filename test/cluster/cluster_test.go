@@ -1,0 +1,49 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+)
+
+const writers = 8
+
+// TestFailover is the short form of the bed: the primary dies under load, its synchronous standby is promoted and named.
+func TestFailover(t *testing.T) {
+	b := newBed(t, 1, 1, 2)
+	l := startLoad(t, b.addresses(), writers)
+	l.goOn(t, 500)
+	old, next := b.nodes[0], b.nodes[1]
+	old.kill(t)
+	promotion := timed(func() { next.promote(t) })
+	b.name(t, next)
+	l.goOn(t, 500)
+	l.end()
+	v := b.verdict(t, l.ledger)
+	t.Logf("%d acknowledged, %d unknown, %d refused; without service for %v, of which PostgreSQL's promotion took %v; %s",
+		v.acked, v.unknown, v.refused, v.gap.Round(time.Millisecond), promotion.Round(time.Millisecond), v.reasons())
+	v.wantNothingLost(t)
+	if v.unknown > 2*writers {
+		t.Errorf("%d unknown outcomes, more than requests were under way", v.unknown)
+	}
+}
+
+// TestLedgerSeesLoss is the negative control: a standby that has not got everything is promoted, and the ledger has to tell.
+func TestLedgerSeesLoss(t *testing.T) {
+	b := newBed(t, 2, 1, 1)
+	l := startLoad(t, b.addresses(), writers)
+	l.goOn(t, 200)
+	behind := b.nodes[2]
+	behind.freezeReceiver(t)
+	l.goOn(t, 500)
+	b.nodes[0].kill(t)
+	behind.killReceiver(t)
+	behind.promote(t)
+	b.name(t, behind)
+	l.goOn(t, 100)
+	l.end()
+	v := b.verdict(t, l.ledger)
+	if len(v.lost) == 0 {
+		t.Errorf("of %d acknowledged writes none is missing, although the new primary cannot have all", v.acked)
+	}
+	t.Logf("%d of %d acknowledged writes are missing", len(v.lost), v.acked)
+}
