@@ -52,6 +52,14 @@ race: deps ## the same as test under the race detector
 model: deps ## the tests of objects that draw at random, LONG=20 times as long: the model, races, filters
 	$(GO) test -count=1 -timeout 2h -run 'TestModel|TestRaces|TestBatchesAreAtomic|TestFilters' ./core/object -long $(LONG)
 
+.PHONY: restarts
+restarts: ## a plugin killed 1,000 times: nothing is left over
+	MORAY_RESTARTS=1000 $(GO) test -count=1 -v -timeout 30m -run 'TestRestarts$$' ./hooks
+
+.PHONY: generate
+generate: ## the code of hook.proto (needs Debian's protobuf-compiler)
+	$(GO) generate ./hooks/...
+
 .PHONY: fuzz
 fuzz: deps ## every fuzz target for FUZZTIME=20s
 	@scripts/fuzz $(FUZZTIME)

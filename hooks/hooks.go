@@ -37,6 +37,7 @@ type Config struct {
 	StartTimeout   time.Duration // from the start of a program to its handshake
 	HealthInterval time.Duration // between looks at the health of a plugin
 	HealthTimeout  time.Duration // for its answer
+	LongestPause   time.Duration // between two starts of a plugin that ends again and again
 }
 
 // PluginConfig says how to run one plugin.
@@ -101,6 +102,7 @@ func New(c Config) (*Manager, error) {
 	defaults(&c.StartTimeout, 10*time.Second)
 	defaults(&c.HealthInterval, 3*time.Second)
 	defaults(&c.HealthTimeout, 5*time.Second)
+	defaults(&c.LongestPause, 30*time.Second)
 	defaults(&c.MessageBytes, defaultMessage)
 	m := &Manager{settings: &settings{Config: c}, log: c.Log, plugins: map[string]*Plugin{}, metrics: newMetrics(c.Metrics), life: rand.Text()}
 	for _, pc := range c.Plugins {

@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 		sdk.Serve(acting())
 		return
 	}
+	if os.Getenv("MORAY_TEST_HOST") != "" {
+		host()
+		return
+	}
 	if os.Getenv("MORAY_PLUGIN") == "" {
 		pgtest.Main(m)
 		return

@@ -50,7 +50,6 @@ type Plugin struct {
 // time is crashing: events do not wait for it.
 const (
 	firstPause  = 100 * time.Millisecond
-	longPause   = 30 * time.Second
 	crashesMax  = 5
 	stableAfter = 30 * time.Second
 )
@@ -84,7 +83,7 @@ func (p *Plugin) run(ctx context.Context) {
 			continue // somebody who debugs the plugin comes or goes
 		}
 		failures++
-		pause := pauseAfter(failures)
+		pause := pauseAfter(failures, p.settings.LongestPause)
 		p.log.Error("plugin is not running", "err", err, "failures", failures, "pause", pause)
 		p.set(func() {
 			p.state, p.last, p.next, p.tried = Waiting, err, time.Now().Add(pause), true
@@ -106,9 +105,9 @@ func (p *Plugin) run(ctx context.Context) {
 }
 
 // pauseAfter returns how long to wait after so many failures in a row, with some chance so that plugins do not keep step.
-func pauseAfter(failures int) time.Duration {
+func pauseAfter(failures int, longest time.Duration) time.Duration {
 	pause := firstPause << min(failures-1, 20)
-	pause = min(pause, longPause)
+	pause = min(pause, longest)
 	return pause*9/10 + rand.N(pause/5)
 }
 
