@@ -99,3 +99,9 @@ func unlimited(bindings []*wire.Binding) []*wire.Binding {
 	}
 	return all
 }
+
+// changed reports whether the file of the program is another than the one that was started.
+func (g *generation) changed() bool {
+	now, err := os.Stat(g.process.cmd.Path)
+	return err == nil && (!os.SameFile(now, g.program) || !now.ModTime().Equal(g.program.ModTime()) || now.Size() != g.program.Size())
+}

@@ -44,3 +44,27 @@ func TestAttach(t *testing.T) {
 		t.Errorf("%d restarts are counted", s.Restarts)
 	}
 }
+
+// TestReload starts the plugin again when its program changes.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	self := program("p", "act")
+	path := shortDir(t) + "/program"
+	write := func(text string) {
+		if err := os.WriteFile(path+".new", []byte("#!/bin/sh\n# "+text+"\nexec "+self.Command+" act\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first")
+	b := newBed(t, hooks.PluginConfig{Name: "p", Command: path, Reload: true})
+	until(t, "the plugin runs", func() bool { return b.status().State == hooks.Running })
+	pid := b.status().PID
+	write("second")
+	until(t, "another process runs", func() bool { s := b.status(); return s.PID != pid && s.State == hooks.Running })
+	if s := b.status(); s.Restarts != 0 {
+		t.Errorf("%d restarts are counted", s.Restarts)
+	}
+}

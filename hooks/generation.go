@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"sort"
 	"strings"
@@ -32,7 +33,8 @@ type generation struct {
 	calls   wire.PluginClient
 	started time.Time
 
-	attached bool // somebody else started the process, to debug it
+	program  os.FileInfo // the file as it was
+	attached bool        // somebody else started the process, to debug it
 
 	version string
 	hooks   map[string]*wire.Hook
@@ -64,6 +66,9 @@ func (p *Plugin) launch(ctx context.Context, number uint64) (*generation, error)
 		return nil, err
 	}
 	g := &generation{number: number, started: time.Now()}
+	if g.program, err = os.Stat(path); err != nil {
+		return nil, err
+	}
 	g.ctx, g.cancel = context.WithCancelCause(context.Background())
 	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: &debugOutput{log: p.log}, JSONFormat: true})
 	g.client = plugin.NewClient(&plugin.ClientConfig{

@@ -54,6 +54,8 @@ type PluginConfig struct {
 	Slow        time.Duration // a hook that takes longer is logged; 0: 250 ms
 	Limits      Limits
 
+	// Reload starts the plugin again when the file of its program changes. It is for development: events under way fail.
+	Reload bool
 	// Attach is for debugging: while this file is there, the process that wrote it is the plugin, and none is started. Its hooks may
 	// take as long as somebody looks at them. See [sdk.Serve].
 	Attach string

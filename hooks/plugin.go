@@ -70,7 +70,7 @@ func (p *Plugin) run(ctx context.Context) {
 			p.log.Info("plugin started", "pid", g.process.pid(), "version", g.version, "hooks", g.hookNames(), "generation", number)
 			p.set(func() { p.state, p.current, p.known, p.doubted, p.last, p.tried = Running, g, g, false, nil, true })
 			err = p.watch(ctx, g)
-			p.set(func() { p.state, p.current, p.last = Waiting, nil, err })
+			p.set(func() { p.state, p.current, p.last, p.next = Waiting, nil, err, time.Time{} })
 			g.stop(p)
 			if time.Since(g.started) >= stableAfter {
 				failures = 0
@@ -79,8 +79,8 @@ func (p *Plugin) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			break
 		}
-		if errors.Is(err, errAttach) || g != nil && g.attached {
-			continue // somebody who debugs the plugin comes or goes
+		if errors.Is(err, errReplace) || g != nil && g.attached {
+			continue // somebody who works on the plugin wants it so
 		}
 		failures++
 		pause := pauseAfter(failures, p.settings.LongestPause)
@@ -116,11 +116,11 @@ func (p *Plugin) watch(ctx context.Context, g *generation) error {
 	if g.attached {
 		return p.watchAttached(ctx, g)
 	}
-	var attach <-chan time.Time
-	if p.config.Attach != "" {
+	var development <-chan time.Time
+	if p.config.Attach != "" || p.config.Reload {
 		ticker := time.NewTicker(attachPace)
 		defer ticker.Stop()
-		attach = ticker.C
+		development = ticker.C
 	}
 	health := time.NewTicker(p.settings.HealthInterval)
 	defer health.Stop()
@@ -136,9 +136,9 @@ func (p *Plugin) watch(ctx context.Context, g *generation) error {
 			return errStopped
 		case <-g.process.ended:
 			return errors.New(g.process.end())
-		case <-attach:
-			if p.attachable() != nil {
-				return errAttach
+		case <-development:
+			if p.attachable() != nil || p.config.Reload && g.changed() {
+				return errReplace
 			}
 		case <-memory:
 			if n, err := residentBytes(g.process.pid()); err == nil && n > p.config.Limits.Memory {
@@ -152,8 +152,8 @@ func (p *Plugin) watch(ctx context.Context, g *generation) error {
 	}
 }
 
-// errAttach says that there is another process to be used instead.
-var errAttach = errors.New("a process for debugging is there")
+// errReplace says that another process is to be used instead.
+var errReplace = errors.New("it is replaced")
 
 // memoryInterval is how often the memory of a plugin is looked at.
 const memoryInterval = 100 * time.Millisecond

@@ -1,4 +1,4 @@
-// Command moray-plugin-example is the plugin that the tutorial docs/hooks.md builds: two small hooks for a bucket of pets.
+// Command moray-plugin-example is the plugin that the tutorial docs/hooks.md builds: two small hooks for a bucket of dogs.
 package main
 
 import (
@@ -70,11 +70,11 @@ func (t *tidy) Handle(_ context.Context, e *sdk.Event) error {
 
 // limit counts the objects of an owner in the transaction of the put, so the one that is being put counts too.
 type limit struct {
-	Pets int `json:"pets"`
+	Dogs int `json:"dogs"`
 }
 
 func bindLimit(b *sdk.Binding) (sdk.Handler, error) {
-	l := limit{Pets: 3}
+	l := limit{Dogs: 3}
 	if err := b.Decode(&l); err != nil {
 		return nil, err
 	}
@@ -86,19 +86,19 @@ func (l *limit) Handle(_ context.Context, e *sdk.Event) error {
 	if e.Operation == sdk.Delete {
 		return nil
 	}
-	var pet struct{ Owner string }
-	if err := e.Decode(&pet); err != nil {
+	var dog struct{ Owner string }
+	if err := e.Decode(&dog); err != nil {
 		return err
 	}
 	var have int
 	// The index owner of the bucket is a column of its table.
-	if err := e.Tx.QueryRow(`SELECT count(*) FROM pets WHERE owner = $1`, pet.Owner).Scan(&have); err != nil {
+	if err := e.Tx.QueryRow(`SELECT count(*) FROM dogs WHERE owner = $1`, dog.Owner).Scan(&have); err != nil {
 		return err
 	}
-	if have > l.Pets {
-		return sdk.Reject("TooManyPetsError", "%s has %d pets already", pet.Owner, l.Pets).
-			With(map[string]any{"owner": pet.Owner, "limit": l.Pets})
+	if have > l.Dogs {
+		return sdk.Reject("TooManyDogsError", "%s has %d dogs already", dog.Owner, l.Dogs).
+			With(map[string]any{"owner": dog.Owner, "limit": l.Dogs})
 	}
-	e.Log.Info("pet counted", "owner", pet.Owner, "pets", have)
+	e.Log.Info("dog counted", "owner", dog.Owner, "dogs", have)
 	return nil
 }

@@ -149,13 +149,11 @@ func (d *dev) welcome(a server.Addresses, pg *localpg.Server) {
 	fmt.Fprintf(&b, "  data        %s\n", pg.DataDir())
 	fmt.Fprintf(&b, "Try it from another terminal:\n")
 	fmt.Fprintf(&b, "  export MORAY_URL=tcp://%s\n", a.RPC)
-	if example() == "" {
-		fmt.Fprintf(&b, "  %s putbucket -i name -i owner -i size:number pets\n", os.Args[0])
-	}
+	fmt.Fprintf(&b, "  %s putbucket -i name -i owner -i size:number pets\n", os.Args[0])
 	fmt.Fprintf(&b, "  %s putobject -d '{\"name\":\"Rex\",\"owner\":\"ann\",\"size\":3}' pets rex\n", os.Args[0])
 	fmt.Fprintf(&b, "  %s findobjects pets '(size>=2)'\n", os.Args[0])
 	if example() != "" {
-		fmt.Fprintf(&b, "The bucket pets has hooks, of the plugin cmd/moray-plugin-example: see docs/hooks.md.\n")
+		fmt.Fprintf(&b, "The bucket dogs has hooks, of the plugin cmd/moray-plugin-example: see docs/hooks.md.\n")
 	}
 	fmt.Fprintf(&b, "Ctrl-C stops it.\n")
 	io.WriteString(d.stdout, b.String()) //nolint:errcheck // because nobody reads a terminal that is gone

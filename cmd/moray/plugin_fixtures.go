@@ -130,7 +130,10 @@ func (f *fixtures) command(dir string) []string {
 	}
 	program := f.Program
 	if !filepath.IsAbs(program) {
-		program = "./" + filepath.Join(dir, program)
+		program = filepath.Join(dir, program)
+	}
+	if !strings.ContainsRune(program, filepath.Separator) {
+		program = "./" + program // not one from PATH
 	}
 	return append([]string{program}, f.Args...)
 }

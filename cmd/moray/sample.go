@@ -16,13 +16,13 @@ import (
 // The plugin of the tutorial. moray dev runs it if it was built, and makes a bucket that is bound to it.
 const (
 	examplePlugin = "example"
-	sampleBucket  = "pets"
+	sampleBucket  = "dogs"
 )
 
 var sampleConfig = client.BucketConfig{
 	Index: json.RawMessage(`{"name":{"type":"string"},"owner":{"type":"string"},"size":{"type":"number"}}`),
 	Pre:   []json.RawMessage{json.RawMessage(`{"plugin":"example","hook":"tidy","config":{"members":["name","owner"]}}`)},
-	Post:  []json.RawMessage{json.RawMessage(`{"plugin":"example","hook":"limit","config":{"pets":3}}`)},
+	Post:  []json.RawMessage{json.RawMessage(`{"plugin":"example","hook":"limit","config":{"dogs":3}}`)},
 }
 
 // example returns the path of the plugin, which is built beside this program, or nothing if it was not built.
@@ -56,6 +56,7 @@ func (d *dev) withPlugins(c *hooks.Config) error {
 		return err
 	}
 	for i := range c.Plugins {
+		c.Plugins[i].Reload = true
 		c.Plugins[i].Attach = filepath.Join(attach, c.Plugins[i].Name+".json")
 	}
 	return nil
