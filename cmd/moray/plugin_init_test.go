@@ -21,7 +21,7 @@ func TestSkeleton(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A workspace takes the versions of libraries from moray, so nothing has to be looked up.
-	workspace := "go 1.26\n\nuse (\n\t./greeter\n\t" + source + "\n)\n"
+	workspace := "go 1.26.0\n\nuse (\n\t./greeter\n\t" + source + "\n)\n"
 	if err := os.WriteFile(filepath.Join(work, "go.work"), []byte(workspace), 0o600); err != nil {
 		t.Fatal(err)
 	}
