@@ -80,6 +80,7 @@ func parseManatee(text []byte) (finding, error) {
 		if f.generation, err = strconv.ParseUint(string(generation), 10, 53); err != nil { // what JavaScript can count
 			return finding{}, errors.New("the generation should be a whole number, not negative")
 		}
+		f.counted = true
 	}
 	if !absent(state["sync"]) {
 		f.standby, _ = peer(state["sync"]) // no reason not to follow the primary

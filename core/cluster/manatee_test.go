@@ -172,6 +172,7 @@ func TestManateeBadStates(t *testing.T) {
 		{"FractionalGeneration", `{"generation":1.5,"primary":` + peer("10.0.0.2:5432") + `}`, "the generation should be"},
 		{"TextGeneration", `{"generation":"9","primary":` + peer("10.0.0.2:5432") + `}`, "the generation should be"},
 		{"LowerGeneration", `{"generation":4,"primary":` + peer("10.0.0.2:5432") + `}`, "generation 4 is lower than 5"},
+		{"GenerationZero", `{"generation":0,"primary":` + peer("10.0.0.2:5432") + `}`, "generation 0 is lower than 5"},
 		{"Deep", strings.Repeat("[", 100000), "not valid JSON"},
 	}
 	for _, test := range tests {

@@ -47,7 +47,7 @@ func (p *Patroni) read(n *nodes) (finding, error) {
 			err: errors.New("it should be the name of a member"),
 		}
 	}
-	f := finding{since: timeOf(leader.stat.Ctime)}
+	f := finding{since: timeOf(leader.stat.Ctime), counted: true}
 	if f.primary, f.generation, err = p.member(n, name); err != nil {
 		return finding{}, err
 	}

@@ -89,7 +89,7 @@ func (s *Static) choose(ctx context.Context) (finding, error) {
 	if best < 0 {
 		return finding{}, fmt.Errorf("none of the servers can be written to: %w", s.describe(errs))
 	}
-	return finding{primary: s.Servers[best], generation: probed[best].Timeline, since: time.Now()}, nil
+	return finding{primary: s.Servers[best], generation: probed[best].Timeline, counted: probed[best].Timeline > 0, since: time.Now()}, nil
 }
 
 func (s *Static) describe(errs []error) error {

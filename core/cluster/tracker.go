@@ -13,7 +13,8 @@ import (
 // finding is what a source says now.
 type finding struct {
 	primary    string
-	generation uint64 // 0: the source does not count
+	generation uint64
+	counted    bool // the source has said the generation
 	since      time.Time
 	standby    string
 	frozen     bool
@@ -77,7 +78,7 @@ func (t *tracker) Status() Status {
 func (t *tracker) learn(f finding, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil && f.generation != 0 && f.generation < t.status.Topology.Generation {
+	if err == nil && f.counted && f.generation < t.status.Topology.Generation {
 		err = &refusal{
 			path: t.status.Source, version: int64(f.generation), level: slog.LevelWarn,
 			err: fmt.Errorf("generation %d is lower than %d, which was seen before: a state of the past, or a cluster that was set up anew: "+

@@ -1,8 +1,14 @@
 package cluster
 
 import (
+	"flag"
 	"testing"
 	"time"
+)
+
+var (
+	all        = flag.Bool("faults", false, "go through all faults")
+	resultsDir = flag.String("results", "", "`directory` for what each fault cost")
 )
 
 const writers = 8
@@ -46,4 +52,56 @@ func TestLedgerSeesLoss(t *testing.T) {
 		t.Errorf("of %d acknowledged writes none is missing, although the new primary cannot have all", v.acked)
 	}
 	t.Logf("%d of %d acknowledged writes are missing", len(v.lost), v.acked)
+}
+
+// TestFaults goes through all faults, if it is asked to: make cluster-test.
+func TestFaults(t *testing.T) {
+	if !*all {
+		t.Log("short form: TestFailover; make cluster-test goes through all faults")
+		return
+	}
+	var r report
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			b := newBed(t, 1, 3, 2)
+			l := startLoad(t, b.addresses(), writers)
+			l.goOn(t, 500)
+			own := f.do(t, b, l)
+			l.goOn(t, 500)
+			l.end()
+			one := r.add(t, f.name, b.verdict(t, l.ledger), own)
+			t.Logf("%+v", one)
+		})
+	}
+	if err := r.write(*resultsDir, "manatee"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPatroni goes through the faults of a cluster under Patroni, if it is asked to: make cluster-test.
+func TestPatroni(t *testing.T) {
+	if !*all {
+		t.Log("only with -faults: make cluster-test")
+		return
+	}
+	var r report
+	for _, f := range patroniFaults {
+		t.Run(f.name, func(t *testing.T) {
+			p := newPatroni(t)
+			var servers []string
+			for _, m := range p.morays {
+				servers = append(servers, m.address())
+			}
+			l := startLoad(t, servers, writers)
+			l.goOn(t, 500)
+			own := f.do(t, p, l)
+			l.goOn(t, 500)
+			l.end()
+			one := r.add(t, "Patroni: "+f.name, p.verdict(t, l.ledger), own)
+			t.Logf("%+v", one)
+		})
+	}
+	if err := r.write(*resultsDir, "patroni"); err != nil {
+		t.Error(err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func fateOf(err error) fate {
 	switch {
 	case err == nil:
 		return acknowledged
-	case errors.As(err, &answer) && !strings.Contains(string(answer.Context), `"unknown"`):
+	case errors.As(err, &answer) && !strings.Contains(string(answer.Context), `"unknown"`), errors.Is(err, syscall.ECONNREFUSED):
 		return refused
 	}
 	return unknown

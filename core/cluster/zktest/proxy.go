@@ -174,6 +174,13 @@ func (p *Proxy) copy(to, from net.Conn, fromServer bool) {
 	}
 }
 
+// HasSession reports whether a client has got a session through the proxy.
+func (p *Proxy) HasSession() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.session.id != 0
+}
+
 // Expire ends the session that a client got last, as the server does with one it has not heard of for too long: by taking it over
 // and closing it.
 func (p *Proxy) Expire(t testing.TB) {

@@ -102,3 +102,15 @@ func (tree *Tree) retry(t testing.TB, what string, operation func() error) {
 		}
 	}
 }
+
+// Get returns what a node has.
+func (tree *Tree) Get(t testing.TB, name string) (data string) {
+	t.Helper()
+	at := tree.Path(name)
+	tree.retry(t, "get "+at, func() error {
+		b, _, err := tree.conn.Get(at)
+		data = string(b)
+		return err
+	})
+	return data
+}
