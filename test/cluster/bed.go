@@ -92,7 +92,7 @@ func stored(t testing.TB, n *node) (etags map[string]string, chains map[string]i
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, n.url("postgres", "moray"))
+	conn, err := pgx.Connect(ctx, n.url("moray"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func newPatroni(t testing.TB) *patroni {
 		return running == 3
 	})
 	leader := p.leader(t)
-	if err := pgstore.Init(t.Context(), pgstore.Bootstrap{URL: leader.url("postgres", "postgres")}); err != nil {
+	if err := pgstore.Init(t.Context(), pgstore.Bootstrap{URL: leader.url("postgres")}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "there is a synchronous standby", func() bool {
@@ -174,19 +174,17 @@ func (p *patroni) others(m *member) []*member {
 	return others
 }
 
-// promoted waits until another member than old takes writes, and returns it.
-func (p *patroni) promoted(t testing.TB, old *member) (next *member) {
+// promoted waits until another member than old takes writes.
+func (p *patroni) promoted(t testing.TB, old *member) {
 	t.Helper()
 	eventually(t, "another member takes writes", func() bool {
 		for _, m := range p.others(old) {
 			if recovering, err := m.tryQuery("SELECT pg_is_in_recovery()"); err == nil && recovering == "f" {
-				next = m
 				return true
 			}
 		}
 		return false
 	})
-	return next
 }
 
 // postmaster returns the process of PostgreSQL.

@@ -49,7 +49,7 @@ func newReplication(t testing.TB, standbys int) *replication {
 		n.clone(t, primary, i+1)
 		n.start(t)
 	}
-	if err := pgstore.Init(t.Context(), pgstore.Bootstrap{URL: primary.url("postgres", "postgres")}); err != nil {
+	if err := pgstore.Init(t.Context(), pgstore.Bootstrap{URL: primary.url("postgres")}); err != nil {
 		t.Fatal(err)
 	}
 	if standbys > 0 {
@@ -78,8 +78,9 @@ func (n *node) data() string { return filepath.Join(n.dir, "data") }
 
 func (n *node) address() string { return fmt.Sprintf("127.0.0.1:%d", n.port) }
 
-func (n *node) url(user, database string) string {
-	return fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable&connect_timeout=5", user, n.address(), database)
+// url is where the superuser connects to.
+func (n *node) url(database string) string {
+	return fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable&connect_timeout=5", n.address(), database)
 }
 
 // initialize makes the first cluster.
@@ -176,7 +177,7 @@ func (n *node) exec(t testing.TB, statements ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, n.url("postgres", "postgres"))
+	conn, err := pgx.Connect(ctx, n.url("postgres"))
 	if err != nil {
 		t.Fatalf("connect to %s: %v", n.name, err)
 	}
@@ -201,9 +202,9 @@ func (n *node) query(t testing.TB, sql string) string {
 func (n *node) tryQuery(sql string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, n.url("postgres", "moray"))
+	conn, err := pgx.Connect(ctx, n.url("moray"))
 	if err != nil && strings.Contains(err.Error(), "3D000") { // there is no such database yet
-		conn, err = pgx.Connect(ctx, n.url("postgres", "postgres"))
+		conn, err = pgx.Connect(ctx, n.url("postgres"))
 	}
 	if err != nil {
 		return "", err
