@@ -45,7 +45,8 @@ func alive(pid int) bool { return pid > 0 && !errors.Is(syscall.Kill(pid, 0), sy
 func (p *Plugin) attach(ctx context.Context, a *wire.Attach, number uint64) (*generation, error) {
 	g := &generation{number: number, started: time.Now(), attached: true}
 	g.ctx, g.cancel = context.WithCancelCause(context.Background())
-	g.process = &process{name: p.Name, attached: a.PID, ended: make(chan struct{})}
+	g.process = newProcess(p.Name, p.lines)
+	g.process.number = a.PID
 	var err error
 	g.conn, err = grpc.NewClient((&url.URL{Scheme: "unix", Path: a.Address}).String(), append(p.dialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
@@ -76,7 +77,7 @@ func (p *Plugin) watchAttached(ctx context.Context, g *generation) error {
 		case <-p.suspect: // somebody holds it
 			p.set(func() { p.doubted = false })
 		case <-t.C:
-			if a := p.attachable(); a == nil || a.PID != g.process.attached {
+			if a := p.attachable(); a == nil || a.PID != g.process.pid() {
 				return errors.New("the process that was attached is gone")
 			}
 		}

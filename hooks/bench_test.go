@@ -68,3 +68,30 @@ func BenchmarkFire(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkPut measures puts through a hook with everything: server, database, plugin. The plain ones are to compare with.
+func BenchmarkPut(b *testing.B) {
+	bed := newBed(b, program("p", "act"))
+	bed.mustCreate("plain", "[]", "[]")
+	bed.mustCreate("pre", list(binding("act", `{"do":"member","with":"n","n":7}`, "")), "[]")
+	bed.mustCreate("post", "[]", list(binding("act", `{}`, "")))
+	for _, bucket := range []string{"plain", "pre", "post"} {
+		for _, clients := range []int{1, 64} {
+			b.Run(fmt.Sprintf("%s/clients=%d", bucket, clients), func(b *testing.B) {
+				b.ReportAllocs()
+				var all sync.WaitGroup
+				for i := range clients {
+					all.Go(func() {
+						for range b.N / clients {
+							if got := bed.put(bucket, fmt.Sprint(i), string(benchValue)); got != "ok" {
+								b.Error(got)
+								return
+							}
+						}
+					})
+				}
+				all.Wait()
+			})
+		}
+	}
+}

@@ -18,7 +18,7 @@ import (
 
 // bed is a server with plugins, over a real database, and a client.
 type bed struct {
-	t       *testing.T
+	t       testing.TB
 	db      *pgtest.DB
 	server  *servertest.Server
 	manager *hooks.Manager
@@ -35,7 +35,7 @@ func program(name, mode string) hooks.PluginConfig {
 }
 
 // newBed starts a server. Its supervisor looks at plugins more often than usual.
-func newBed(t *testing.T, plugins ...hooks.PluginConfig) *bed {
+func newBed(t testing.TB, plugins ...hooks.PluginConfig) *bed {
 	t.Helper()
 	b := &bed{t: t, db: pgtest.New(t)}
 	b.db.Exec(t, `CREATE TABLE seen (n SERIAL, event TEXT)`)
@@ -56,7 +56,7 @@ func newBed(t *testing.T, plugins ...hooks.PluginConfig) *bed {
 }
 
 // shortDir is a directory whose path leaves room for the name of a socket.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "m")
 	if err != nil {

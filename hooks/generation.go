@@ -69,6 +69,7 @@ func (p *Plugin) launch(ctx context.Context, number uint64) (*generation, error)
 	if g.program, err = os.Stat(path); err != nil {
 		return nil, err
 	}
+	g.process = newProcess(p.Name, p.lines)
 	g.ctx, g.cancel = context.WithCancelCause(context.Background())
 	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: &debugOutput{log: p.log}, JSONFormat: true})
 	g.client = plugin.NewClient(&plugin.ClientConfig{
@@ -88,7 +89,7 @@ func (p *Plugin) launch(ctx context.Context, number uint64) (*generation, error)
 			cmd := exec.Command(path, p.config.Args...)
 			cmd.Env = append(p.environment(), spec.Env...)
 			cmd.Dir = "/"
-			g.process = newProcess(p.Name, cmd, p.lines)
+			g.process.cmd = cmd
 			return g.process, nil
 		},
 	})
@@ -103,9 +104,7 @@ func (p *Plugin) launch(ctx context.Context, number uint64) (*generation, error)
 // connect waits for the handshake.
 func (g *generation) connect(ctx context.Context, p *Plugin) error {
 	stop := context.AfterFunc(ctx, func() { // go-plugin's start does not look at a context
-		if g.process != nil {
-			g.process.kill("the server stops")
-		}
+		g.process.kill("the server stops")
 	})
 	defer stop()
 	if _, err := g.client.Start(); err != nil {
@@ -147,7 +146,7 @@ func (g *generation) describe(ctx context.Context, p *Plugin) error {
 
 // explain makes of go-plugin's error what an operator can use.
 func (g *generation) explain(p *Plugin, err error) error {
-	if g.process == nil || g.process.stdout == nil {
+	if g.process.stdout == nil {
 		return err
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
@@ -196,7 +195,7 @@ func (g *generation) stop(p *Plugin) {
 		return
 	}
 	g.cancel(errStopped)
-	if g.process != nil && g.process.stdout != nil {
+	if g.process.stdout != nil {
 		g.end()
 	}
 	if g.conn != nil {

@@ -137,7 +137,7 @@ var acts = map[string]func(context.Context, *act, *sdk.Event) error{
 		return nil
 	},
 	"exit later": func(context.Context, *act, *sdk.Event) error {
-		time.AfterFunc(time.Millisecond, func() { os.Exit(7) })
+		time.AfterFunc(300*time.Millisecond, func() { os.Exit(7) })
 		return nil
 	},
 	"hang": func(ctx context.Context, _ *act, _ *sdk.Event) error {

@@ -27,12 +27,11 @@ type process struct {
 	log    *lines
 	stdout *handshakeReader
 
-	attached int // the number of a process that somebody else started; cmd is nil then
-
 	ended chan struct{} // closed when the process is gone and its output was read
 	state *os.ProcessState
 
 	mu     sync.Mutex
+	number int    // of the process, when it was started
 	reason string // why it was killed, if we did it
 	gone   bool   // there is nobody to send signals to: its number may be another's
 }
@@ -42,8 +41,8 @@ var _ runner.Runner = (*process)(nil)
 // drainTime is how long what a process left in its pipes is waited for: its children may keep them open.
 const drainTime = time.Second
 
-func newProcess(name string, cmd *exec.Cmd, log *lines) *process {
-	return &process{name: name, cmd: cmd, log: log, ended: make(chan struct{})}
+func newProcess(name string, log *lines) *process {
+	return &process{name: name, log: log, ended: make(chan struct{})}
 }
 
 // Start implements runner.Runner.
@@ -70,6 +69,8 @@ func (p *process) Start(context.Context) error {
 		if err != nil {
 			outReader.Close()
 			errReader.Close()
+		} else {
+			p.begin(p.cmd.Process.Pid)
 		}
 		started <- err
 		if err == nil {
@@ -82,6 +83,17 @@ func (p *process) Start(context.Context) error {
 		return explainStart(p.cmd.Path, err)
 	}
 	return nil
+}
+
+// begin notes the number of the process, which may be unwanted already.
+func (p *process) begin(number int) {
+	p.mu.Lock()
+	p.number = number
+	unwanted := p.reason != ""
+	p.mu.Unlock()
+	if unwanted {
+		p.signal(syscall.SIGKILL)
+	}
 }
 
 // look waits for the end of the process. What it leaves behind of its group goes with it.
@@ -139,8 +151,8 @@ func (p *process) kill(reason string) {
 func (p *process) signal(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cmd != nil && p.cmd.Process != nil && !p.gone {
-		syscall.Kill(-p.cmd.Process.Pid, s) //nolint:errcheck // because there may be nobody left
+	if p.number != 0 && p.cmd != nil && !p.gone {
+		syscall.Kill(-p.number, s) //nolint:errcheck // because there may be nobody left
 	}
 }
 
@@ -170,15 +182,11 @@ func (p *process) end() string {
 	return p.state.String()
 }
 
-// PID returns the number of the process, or 0.
+// pid returns the number of the process, or 0.
 func (p *process) pid() int {
-	switch {
-	case p.cmd == nil:
-		return p.attached
-	case p.cmd.Process == nil:
-		return 0
-	}
-	return p.cmd.Process.Pid
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.number
 }
 
 // ID implements runner.Runner.

@@ -211,6 +211,16 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// TestLong sends values that are longer than what gRPC takes by default.
+func TestLong(t *testing.T) {
+	t.Parallel()
+	p := hooktest.Start(t, one("h", func(_ context.Context, e *sdk.Event) error { return e.SetMember("b", 1) }))
+	value := `{"a":"` + strings.Repeat("x", 9<<20) + `"`
+	if r := p.Fire(hooktest.Event{Value: value + "}", Bindings: pre("h")}); r.Err != nil || r.Value != value+`,"b":1}` {
+		t.Errorf("%d bytes, %v", len(r.Value), r.Err)
+	}
+}
+
 // TestInterleaving has two events wait for each other.
 func TestInterleaving(t *testing.T) {
 	t.Parallel()
