@@ -87,10 +87,10 @@ bench-compare: ## compare the last two runs of make bench, or OLD=file NEW=file
 
 .PHONY: cluster-test
 cluster-test: deps ## failovers and other faults under load, by hand and under Patroni: what each costs (15 minutes)
-	@PATRONI=1 scripts/install-deps
+	@CLUSTER=1 scripts/install-deps
 	@mkdir -p $(BIN)
 	@$(GO) test -count=1 -timeout 60m ./test/cluster -args -faults -results $(CURDIR)/$(BIN) >$(BIN)/cluster.log 2>&1 || { cat $(BIN)/cluster.log; false; }
-	@cat $(BIN)/manatee.txt $(BIN)/patroni.txt
+	@cat $(BIN)/manatee.txt $(BIN)/patroni.txt $(BIN)/namespaced.txt
 
 .PHONY: cover
 cover: deps ## coverage by package

@@ -29,7 +29,12 @@ type bed struct {
 // newBed starts everything.
 func newBed(t testing.TB, standbys, zooKeepers, morays int) *bed {
 	t.Helper()
-	b := &bed{replication: newReplication(t, standbys), zk: zktest.NewEnsemble(t, zooKeepers)}
+	return newBedOn(t, newReplication(t, standbys, nil), zooKeepers, morays)
+}
+
+func newBedOn(t testing.TB, r *replication, zooKeepers, morays int) *bed {
+	t.Helper()
+	b := &bed{replication: r, zk: zktest.NewEnsemble(t, zooKeepers)}
 	b.tree = b.zk.Tree(t)
 	var addresses []string
 	for i := range zooKeepers {
@@ -57,7 +62,7 @@ func createBuckets(t testing.TB, server string) {
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	for _, name := range []string{ledgerBucket, chainBucket} {
+	for _, name := range []string{ledgerBucket, chainBucket, hotBucket} {
 		if err := c.CreateBucket(ctx, name, &client.BucketConfig{}, nil); err != nil {
 			t.Fatalf("make the bucket %s: %v", name, err)
 		}

@@ -4,6 +4,8 @@ import (
 	"flag"
 	"testing"
 	"time"
+
+	"github.com/anishathalye/porcupine"
 )
 
 var (
@@ -24,6 +26,7 @@ func TestFailover(t *testing.T) {
 	b.name(t, next)
 	l.goOn(t, 500)
 	l.end()
+	l.history.wantLinear(t)
 	v := b.verdict(t, l.ledger)
 	t.Logf("%d acknowledged, %d unknown, %d refused; without service for %v, of which PostgreSQL's promotion took %v; %s",
 		v.acked, v.unknown, v.refused, v.gap.Round(time.Millisecond), promotion.Round(time.Millisecond), v.reasons())
@@ -51,6 +54,9 @@ func TestLedgerSeesLoss(t *testing.T) {
 	if len(v.lost) == 0 {
 		t.Errorf("of %d acknowledged writes none is missing, although the new primary cannot have all", v.acked)
 	}
+	if result, n := l.history.check(); result != porcupine.Illegal {
+		t.Errorf("the history of %d operations counts as %s, although some of them got lost", n, result)
+	}
 	t.Logf("%d of %d acknowledged writes are missing", len(v.lost), v.acked)
 }
 
@@ -69,6 +75,7 @@ func TestFaults(t *testing.T) {
 			own := f.do(t, b, l)
 			l.goOn(t, 500)
 			l.end()
+			l.history.wantLinear(t)
 			one := r.add(t, f.name, b.verdict(t, l.ledger), own)
 			t.Logf("%+v", one)
 		})
@@ -97,6 +104,7 @@ func TestPatroni(t *testing.T) {
 			own := f.do(t, p, l)
 			l.goOn(t, 500)
 			l.end()
+			l.history.wantLinear(t)
 			one := r.add(t, "Patroni: "+f.name, p.verdict(t, l.ledger), own)
 			t.Logf("%+v", one)
 		})

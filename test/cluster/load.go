@@ -17,11 +17,13 @@ import (
 const (
 	ledgerBucket = "ledger"
 	chainBucket  = "chain"
+	hotBucket    = "hot"
 )
 
 // load is clients at work.
 type load struct {
 	*ledger
+	history history
 	stop    context.CancelFunc
 	writers sync.WaitGroup
 }
@@ -30,7 +32,7 @@ type load struct {
 func startLoad(t testing.TB, servers []string, writers int) *load {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	l := &load{ledger: newLedger(), stop: stop}
+	l := &load{ledger: newLedger(), stop: stop, history: history{start: time.Now()}}
 	t.Cleanup(l.end)
 	for w := range writers {
 		c := client.New(client.Config{Addresses: rotated(servers, w), Connections: 1, DialTimeout: time.Second})
@@ -43,6 +45,13 @@ func startLoad(t testing.TB, servers []string, writers int) *load {
 				l.extend(ctx, c, name)
 			}
 		})
+		if w%2 == 0 {
+			hot := client.New(client.Config{Addresses: rotated(servers, w/2), Connections: 1, DialTimeout: time.Second})
+			l.writers.Go(func() {
+				defer hot.Close()
+				l.history.race(ctx, hot, w)
+			})
+		}
 	}
 	return l
 }

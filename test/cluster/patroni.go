@@ -35,7 +35,7 @@ type member struct {
 func newPatroni(t testing.TB) *patroni {
 	t.Helper()
 	if _, err := os.Stat("/usr/bin/patroni"); err != nil {
-		t.Fatalf("Patroni is missing: PATRONI=1 scripts/install-deps: %v", err)
+		t.Fatalf("Patroni is missing: CLUSTER=1 scripts/install-deps: %v", err)
 	}
 	p := &patroni{zk: zktest.NewEnsemble(t, 3)}
 	p.tree = p.zk.Tree(t)

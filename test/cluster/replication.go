@@ -20,6 +20,7 @@ type node struct {
 	name   string
 	port   int
 	dir    string // its data is in data
+	walDir string // "" for in data
 	binDir string
 	as     *syscall.Credential
 	server *process
@@ -30,8 +31,9 @@ type replication struct {
 	nodes []*node // the primary, the synchronous standby, the other
 }
 
-// newReplication starts the three. The database moray is prepared.
-func newReplication(t testing.TB, standbys int) *replication {
+// newReplication starts a primary and up to two standbys. The database moray is prepared. mount, if it is not nil, is called with the
+// primary before there is anything in its directories.
+func newReplication(t testing.TB, standbys int, mount func(*node)) *replication {
 	t.Helper()
 	dir, as := home(t), postgresUser(t)
 	r := &replication{}
@@ -43,6 +45,9 @@ func newReplication(t testing.TB, standbys int) *replication {
 		t.Cleanup(func() { n.kill(t) })
 	}
 	primary := r.nodes[0]
+	if mount != nil {
+		mount(primary)
+	}
 	primary.initialize(t)
 	primary.start(t)
 	for i, n := range r.nodes[1:] {
@@ -86,7 +91,11 @@ func (n *node) url(database string) string {
 // initialize makes the first cluster.
 func (n *node) initialize(t testing.TB) {
 	t.Helper()
-	run(t, n.as, n.dir, filepath.Join(n.binDir, "initdb"), "-D", n.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+	args := []string{"-D", n.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"}
+	if n.walDir != "" {
+		args = append(args, "-X", n.walDir)
+	}
+	run(t, n.as, n.dir, filepath.Join(n.binDir, "initdb"), args...)
 	n.configure(t, `listen_addresses = '127.0.0.1'
 wal_level = replica
 max_wal_senders = 10
@@ -96,6 +105,8 @@ wal_keep_size = 256MB
 wal_log_hints = on
 max_connections = 100
 shared_buffers = 32MB
+max_wal_size = 64MB
+min_wal_size = 32MB
 fsync = off
 recovery_target_timeline = 'latest'
 wal_retrieve_retry_interval = '200ms'
