@@ -72,6 +72,9 @@ func (d *draft) build() (*Config, error) {
 	}
 	c.Fast = newFast(root.section("fast"), c.Pool)
 	c.Plugins = newPlugins(root.section("plugins"))
+	if c.Access, err = newAccess(root); err != nil {
+		return nil, err
+	}
 	if fewest := inFlight(c.Pool); c.Fast.MaxInFlight < fewest {
 		d.warn("config.fast.maxInFlight is below pg.maxQueueLength + pg.maxConnections (%d): "+
 			"one client is held back before the queue is full", fewest-1)

@@ -33,7 +33,8 @@ type Config struct {
 	Patroni    *Cluster
 	Pool       Pool
 	Fast       Fast
-	Plugins    []Plugin      // in the order of their names
+	Plugins    []Plugin // in the order of their names
+	Access     Access
 	Grace      time.Duration // for requests in flight at shutdown; more than 0
 }
 

@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,7 @@ func defaults() *config.Config {
 		BindIP:      "0.0.0.0",
 		Port:        2020,
 		MonitorPort: 3020,
+		Access:      config.Access{SQL: "on"},
 		Pool: config.Pool{
 			ConnectTimeout:      time.Second,
 			CheckInterval:       time.Minute,
@@ -185,6 +187,21 @@ func TestLoadEverything(t *testing.T) {
 			},
 			{Name: "js", Enabled: true, Env: map[string]string{}, Concurrency: 8, Slow: 250 * time.Millisecond, MemorySet: true},
 		},
+		Access: config.Access{
+			TLS:    &config.TLS{Certificate: "c.pem", Key: "c.key", ClientCA: "ca.pem", Optional: true},
+			Socket: "/run/moray/s", SocketMode: 0o640,
+			MonitorTLS:      &config.TLS{Certificate: "m.pem", Key: "m.key"},
+			Networks:        []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			MonitorNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+			SQL:             "off", Audit: true,
+			Roles: []config.Role{
+				{
+					Name: "a", Networks: []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")}, Subjects: []string{"x", "*"},
+					Permit: []string{"write"}, Buckets: []string{"a_*"},
+				},
+				{Name: "b", Permit: []string{"read", "sql"}},
+			},
+		},
 		Grace: 1500 * time.Millisecond,
 	}
 	got, warnings := load(t, "testdata/everything.json")
@@ -277,6 +294,26 @@ func TestPluginProblems(t *testing.T) {
 		`{"a":{"concurrency":0,"slow":0}}`: "config.plugins.a.concurrency should be >= 1, config.plugins.a.slow should be >= 1",
 	} {
 		_, _, err := config.Parse("c.json", []byte(minimal(`"plugins":`+text)))
+		if err == nil || err.Error() != "InvalidMorayConfigError: "+want {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+// What no schema can tell is told with the place too.
+func TestAccessProblems(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`"access":{"networks":["10.0.0.0/33"]}`:                         `config.access.networks: "10.0.0.0/33" is no network: expected 10.0.0.0/8 or an address`,
+		`"access":{"roles":{"r":{"permit":["read"],"networks":["x"]}}}`: `config.access.roles.r.networks: "x" is no network: expected 10.0.0.0/8 or an address`,
+		`"access":{"roles":{"r":{"permit":["read"],"buckets":["[x"]}}}`: `config.access.roles.r.buckets: "[x" is no pattern`,
+		`"access":{"roles":{"r":{"permit":["read"],"subjects":["x"]}}}`: `config.access.roles.r.subjects needs config.tls.clientCA`,
+		`"access":{"roles":{"r":{"permit":["rule"]}}}`:                  `config.access.roles.r.permit.0 should be equal to one of the allowed values ("read", "write", "admin", "sql")`,
+		`"access":{"sql":"maybe"}`:                                      `config.access.sql should be equal to one of the allowed values ("on", "read-only", "off")`,
+		`"socket":{"path":"s"}`:                                         `config.socket: path should be absolute, mode octal as in 0660`,
+		`"tls":{"certificate":"c"}`:                                     `config.tls should have required property 'key'`,
+	} {
+		_, _, err := config.Parse("c.json", []byte(minimal(text)))
 		if err == nil || err.Error() != "InvalidMorayConfigError: "+want {
 			t.Errorf("%s: got %v, want %s", text, err, want)
 		}

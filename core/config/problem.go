@@ -119,6 +119,12 @@ func describe(s *jsonschema.Schema, keyword string, value any) []string {
 				say("should NOT have additional properties (%s)", spelling.Unknown(name, maps.Keys(s.Properties)))
 			}
 		}
+	case "enum":
+		var allowed []string
+		for _, v := range s.Enum {
+			allowed = append(allowed, fmt.Sprintf("%q", v))
+		}
+		say("should be equal to one of the allowed values (%s)", strings.Join(allowed, ", "))
 	case "minimum":
 		say("should be >= %s", s.Minimum.RatString())
 	case "exclusiveMinimum":

@@ -3,6 +3,7 @@ package fast
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -32,6 +33,7 @@ type conn struct {
 	accepted time.Time
 	gone     chan struct{} // * closed by endInput
 	method   string        // of the last request; belongs to the reader
+	client   any           // what Identify returned
 
 	pending  map[uint32]*Request // *
 	inFlight int                 // * pending requests that do not stand
@@ -46,7 +48,10 @@ type conn struct {
 // run serves the connection to its end.
 func (c *conn) run() {
 	c.log.Info("connection received")
-	err := c.read()
+	err := c.greet()
+	if err == nil {
+		err = c.read()
+	}
 
 	c.mu.Lock()
 	if err != nil {
@@ -72,6 +77,24 @@ func (c *conn) run() {
 	}
 	c.drop(net.ErrClosed)
 	c.tasks.Wait()
+}
+
+// handshakeTimeout bounds the handshake of an encrypted connection.
+const handshakeTimeout = 10 * time.Second
+
+// greet finds out who the client is.
+func (c *conn) greet() error {
+	if encrypted, ok := c.nc.(interface{ HandshakeContext(context.Context) error }); ok {
+		ctx, cancel := context.WithTimeout(c.work, handshakeTimeout)
+		defer cancel()
+		if err := encrypted.HandshakeContext(ctx); err != nil {
+			return fmt.Errorf("TLS handshake: %w", err)
+		}
+	}
+	if c.server.Identify != nil {
+		c.client = c.server.Identify(c.nc)
+	}
+	return nil
 }
 
 // endInput notes that no more requests come. mu is held.

@@ -59,6 +59,9 @@ func (r *Request) OnEnd(f func()) { r.onEnd = f }
 // Conn returns the number of the connection: 1 and up, unique among those that are open.
 func (r *Request) Conn() uint64 { return r.conn.id }
 
+// Client returns what [Server.Identify] said of the connection, or nil.
+func (r *Request) Client() any { return r.conn.client }
+
 // RemoteAddr returns the client's address, as host:port for TCP.
 func (r *Request) RemoteAddr() string { return r.conn.remote }
 

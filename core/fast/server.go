@@ -19,6 +19,11 @@ type Server struct {
 	// Log gets the records of component "fast"; nil is silence.
 	Log   *slog.Logger
 	Trace *Trace // optional
+	// Admit says whether to serve a connection; nil serves all. Nothing was read from it.
+	Admit func(remote net.Addr) bool
+	// Identify says who the client of a connection is, once, before its first request; nil for nobody. If the connection is
+	// encrypted the handshake is done.
+	Identify func(nc net.Conn) any
 
 	mu     sync.Mutex // guards what follows; taken before the mu of a conn
 	conns  map[uint64]*conn
@@ -77,6 +82,11 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	staff := new(workers)
 	defer staff.end() // after the connections, which wait for their requests
 	err := s.accept(ctx, ln, log, func(nc net.Conn) {
+		if s.Admit != nil && !s.Admit(nc.RemoteAddr()) {
+			log.Warn("connection refused: its network is not admitted", "client", nc.RemoteAddr().String())
+			nc.Close() //nolint:errcheck // because nothing was sent
+			return
+		}
 		c := s.open(nc, limits, log, work)
 		c.workers = staff
 		conns.Go(func() {

@@ -44,6 +44,7 @@ const (
 
 // The names that are ours.
 const (
+	AccessDenied    Name = "AccessDeniedError"    // the server's configuration does not permit this to the client
 	BucketProtected Name = "BucketProtectedError" // only the document that defines the bucket may change it
 	HookRejected    Name = "HookRejectedError"    // a hook refused an operation and gave no name of its own
 	HookUnavailable Name = "HookUnavailableError" // a hook could not be asked, or gave no proper answer

@@ -25,10 +25,13 @@ var (
 // values the text may hold several statements, also ones that end the transaction; then the rest of the text runs outside of
 // it. With values, which are JSON values for $1 and so on, it is one statement. row may block; the object is valid during the
 // call.
-func (s *Store) SQL(ctx context.Context, text string, values []jsvalue.Value, row func(jsvalue.Value) error) error {
+//
+// With readOnly it is one statement in a transaction that can change nothing and is rolled back, on a connection that is thrown
+// away afterwards: there are things that outlive a transaction.
+func (s *Store) SQL(ctx context.Context, text string, values []jsvalue.Value, readOnly bool, row func(jsvalue.Value) error) error {
 	err := s.retry(func() (again bool, err error) {
-		sent, err := s.trySQL(ctx, text, values, row)
-		if sent && connectionLost(err) && endsTransaction.MatchString(text) {
+		sent, err := s.trySQL(ctx, text, values, readOnly, row)
+		if sent && connectionLost(err) && !readOnly && endsTransaction.MatchString(text) {
 			err = fmt.Errorf("%w: %w", errUnknown, err) // it may have come as far as that
 		}
 		return !sent && repeatable(err), err
@@ -40,7 +43,7 @@ func (s *Store) SQL(ctx context.Context, text string, values []jsvalue.Value, ro
 var endsTransaction = regexp.MustCompile(`(?i)\b(commit|end|prepare)\b`)
 
 // trySQL reports whether the text was sent.
-func (s *Store) trySQL(ctx context.Context, text string, values []jsvalue.Value, row func(jsvalue.Value) error) (sent bool, err error) {
+func (s *Store) trySQL(ctx context.Context, text string, values []jsvalue.Value, readOnly bool, row func(jsvalue.Value) error) (sent bool, err error) {
 	caller := object.CallerFrom(ctx)
 	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket})
 	if err != nil {
@@ -48,9 +51,14 @@ func (s *Store) trySQL(ctx context.Context, text string, values []jsvalue.Value,
 	}
 	defer s.pool.release(c)
 	timeout := s.timeout(caller)
-	err = c.inSession(timeout, func() error {
+	opening, ending := begin, commit
+	if readOnly {
+		opening, ending = beginReadOnly, rollback
+		defer c.close()
+	}
+	err = c.inSession(timeout, opening, ending, func() error {
 		var err error
-		if len(values) == 0 {
+		if len(values) == 0 && !readOnly {
 			err = c.simple(timeout, text, row)
 		} else {
 			err = c.unnamed(timeout, text, values, row)
@@ -61,11 +69,11 @@ func (s *Store) trySQL(ctx context.Context, text string, values []jsvalue.Value,
 	return sent, err
 }
 
-// inSession runs fn between BEGIN and COMMIT, or ROLLBACK if fn fails, on a connection that waits for locks patiently.
-func (c *conn) inSession(timeout time.Duration, fn func() error) error {
+// inSession runs fn between a BEGIN and its end, or ROLLBACK if fn fails, on a connection that waits for locks patiently.
+func (c *conn) inSession(timeout time.Duration, opening, ending *query.Statement, fn func() error) error {
 	c.queue(patientSession)
 	c.sync()
-	c.queue(begin)
+	c.queue(opening)
 	c.sync()
 	c.deadline(timeout)
 	if err := c.flush(); err != nil {
@@ -83,7 +91,7 @@ func (c *conn) inSession(timeout time.Duration, fn func() error) error {
 	if c.broken != nil {
 		return failed
 	}
-	end := commit
+	end := ending
 	if failed != nil {
 		end = rollback
 	}
@@ -104,7 +112,7 @@ func (c *conn) inSession(timeout time.Duration, fn func() error) error {
 		if err := c.ready(); ended == nil {
 			ended = err
 		}
-		if ended == nil && undone && failed == nil {
+		if ended == nil && undone && failed == nil && end == commit {
 			ended = errUndone()
 		}
 		ended = c.outcome(ended)

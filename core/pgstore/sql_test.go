@@ -12,6 +12,7 @@ import (
 	"github.com/kaizengarden/moray/core/object"
 	"github.com/kaizengarden/moray/core/pgstore"
 	"github.com/kaizengarden/moray/core/pgstore/pgtest"
+	"github.com/kaizengarden/moray/core/query"
 )
 
 // rows runs a text and returns its rows, one a line.
@@ -21,7 +22,7 @@ func rows(ctx context.Context, s *pgstore.Store, text string, values ...string) 
 	for _, v := range values {
 		args = append(args, jsvalue.Value(v))
 	}
-	err := s.SQL(ctx, text, args, func(row jsvalue.Value) error {
+	err := s.SQL(ctx, text, args, false, func(row jsvalue.Value) error {
 		all = append(all, string(row))
 		return nil
 	})
@@ -206,7 +207,7 @@ func TestSQLTimeoutAndReceiver(t *testing.T) {
 		}
 	}
 	enough := errors.New("enough")
-	if err := s.SQL(context.Background(), "SELECT generate_series(1, 1000000)", nil, func(jsvalue.Value) error { return enough }); !errors.Is(err, enough) {
+	if err := s.SQL(context.Background(), "SELECT generate_series(1, 1000000)", nil, false, func(jsvalue.Value) error { return enough }); !errors.Is(err, enough) {
 		t.Errorf("receiver that gives up: %v", err)
 	}
 	if got, err := rows(context.Background(), s, "SELECT 1 AS a"); err != nil || got != `{"a":1}` {
@@ -295,5 +296,52 @@ func TestListen(t *testing.T) {
 	db.Exec(t, "NOTIFY c")
 	if err := <-ended; !errors.Is(err, enough) {
 		t.Errorf("receiver that gives up: %v", err)
+	}
+}
+
+// With readOnly a text changes nothing, whatever it tries, and leaves nothing behind for the next user of the connection.
+func TestReadOnlySQL(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.Exec(t, "CREATE TABLE t (a int)")
+	db.Exec(t, "CREATE FUNCTION put() RETURNS int LANGUAGE sql VOLATILE AS 'INSERT INTO t VALUES (1) RETURNING a'")
+	s := open(t, db.URL(), pgstore.Limits{MaxConnections: 1})
+	run := func(text string, values ...jsvalue.Value) string {
+		var out []string
+		err := s.SQL(context.Background(), text, values, true, func(row jsvalue.Value) error {
+			out = append(out, string(row))
+			return nil
+		})
+		if err != nil {
+			out = append(out, err.Error())
+		}
+		return strings.Join(out, " ")
+	}
+	for _, c := range []struct{ text, want string }{
+		{"SELECT 1 AS a", `{"a":1}`},
+		{"INSERT INTO t VALUES (1)", "error: cannot execute INSERT in a read-only transaction"},
+		{"SELECT put()", "error: cannot execute INSERT in a read-only transaction"},
+		{"COMMIT; INSERT INTO t VALUES (1)", "InternalError: Invalid SQL: cannot insert multiple commands into a prepared statement"},
+		{"COMMIT", ""},
+		{"SET TRANSACTION READ WRITE", ""},
+		{"SET default_transaction_read_only = off", ""},
+		{"SELECT set_config('search_path', 'nowhere', false)", `{"set_config":"nowhere"}`},
+		{"PREPARE x AS SELECT 1", ""},
+		{"SELECT pg_advisory_lock(42)::text", `{"pg_advisory_lock":""}`},
+		{"SELECT count(*)::int FROM t", `{"count":0}`},
+		{"nonsense", `InternalError: Invalid SQL: syntax error at or near "nonsense"`},
+	} {
+		if got := run(c.text); got != c.want {
+			t.Errorf("%s: %s, want %s", c.text, got, c.want)
+		}
+	}
+	if got := run("SELECT $1::int AS a", jsvalue.Value("7")); got != `{"a":7}` {
+		t.Errorf("with a value: %s", got)
+	}
+	if got := db.Strings(t, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"); got[0] != "0" {
+		t.Errorf("%s advisory locks are left", got[0])
+	}
+	if got, err := one(context.Background(), s, statement(query.Alone, "SELECT count(*) FROM t")); err != nil || got != "0" {
+		t.Errorf("the next statement: %s, %v", got, err)
 	}
 }

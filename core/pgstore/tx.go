@@ -12,7 +12,9 @@ import (
 )
 
 var (
-	begin    = &query.Statement{SQL: `BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED`}
+	begin         = &query.Statement{SQL: `BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED`}
+	beginReadOnly = &query.Statement{SQL: `BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ ONLY`}
+
 	commit   = &query.Statement{SQL: `COMMIT`}
 	rollback = &query.Statement{SQL: `ROLLBACK`}
 )

@@ -3,6 +3,7 @@ package rpc
 import (
 	"strconv"
 
+	"github.com/kaizengarden/moray/core/access"
 	"github.com/kaizengarden/moray/core/fault"
 	"github.com/kaizengarden/moray/core/jsvalue"
 	"github.com/kaizengarden/moray/core/object"
@@ -26,6 +27,9 @@ func batch(c *call) error {
 	var operations []object.Operation
 	for request := range c.args[0].Elements() {
 		i := newItem(request, c.args[1])
+		if err := c.client().Permits(access.Write, i.bucket); err != nil {
+			return denied(err)
+		}
 		operation, err := i.operation(len(items))
 		if err != nil {
 			return err

@@ -4,38 +4,41 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/kaizengarden/moray/core/access"
 	"github.com/kaizengarden/moray/core/fault"
 	"github.com/kaizengarden/moray/core/shape"
 )
 
 // method is one method: what it takes, and what it does.
 type method struct {
-	args   []argument
-	run    func(*call) error
-	bucket int  // which argument names a bucket, or -1
-	find   bool // may hold a connection for long
+	args    []argument
+	run     func(*call) error
+	bucket  int         // which argument names a bucket, or -1
+	verb    access.Verb // what a client must be permitted to do; methods without one see to it themselves, or need nothing
+	find    bool        // may hold a connection for long
+	audited bool        // is noted in the audit log
 }
 
 // methods are all methods, sorted by name.
 var methods = map[string]*method{
 	"batch":          {args: args(requestsArg, optionsArg), run: batch, bucket: -1},
-	"createBucket":   {args: args(bucketArg, configArg, optionsArg), run: createBucket, bucket: 0},
-	"delBucket":      {args: args(bucketArg, optionsArg), run: delBucket, bucket: 0},
-	"delObject":      {args: args(bucketArg, keyArg, optionsArg), run: delObject, bucket: 0},
-	"deleteMany":     {args: args(bucketArg, filterArg, optionsArg), run: deleteMany, bucket: 0},
-	"findObjects":    {args: args(bucketArg, filterArg, optionsArg), run: findObjects, bucket: 0, find: true},
-	"getBucket":      {args: args(optionsArg, bucketArg), run: getBucket, bucket: 1},
-	"getObject":      {args: args(bucketArg, keyArg, optionsArg), run: getObject, bucket: 0},
+	"createBucket":   {args: args(bucketArg, configArg, optionsArg), run: createBucket, bucket: 0, verb: access.Admin, audited: true},
+	"delBucket":      {args: args(bucketArg, optionsArg), run: delBucket, bucket: 0, verb: access.Admin, audited: true},
+	"delObject":      {args: args(bucketArg, keyArg, optionsArg), run: delObject, bucket: 0, verb: access.Write},
+	"deleteMany":     {args: args(bucketArg, filterArg, optionsArg), run: deleteMany, bucket: 0, verb: access.Write},
+	"findObjects":    {args: args(bucketArg, filterArg, optionsArg), run: findObjects, bucket: 0, verb: access.Read, find: true},
+	"getBucket":      {args: args(optionsArg, bucketArg), run: getBucket, bucket: 1, verb: access.Read},
+	"getObject":      {args: args(bucketArg, keyArg, optionsArg), run: getObject, bucket: 0, verb: access.Read},
 	"getTokens":      {args: args(optionsArg), run: getTokens, bucket: -1},
-	"listBuckets":    {args: args(optionsArg), run: listBuckets, bucket: -1},
-	"listen":         {args: args(channelArg, optionsArg), run: listen, bucket: -1},
+	"listBuckets":    {args: args(optionsArg), run: listBuckets, bucket: -1, verb: access.Read},
+	"listen":         {args: args(channelArg, optionsArg), run: listen, bucket: -1, verb: access.Read},
 	"ping":           {args: args(optionsArg), run: ping, bucket: -1},
-	"putObject":      {args: args(bucketArg, keyArg, valueArg, optionsArg), run: putObject, bucket: 0},
-	"reindexObjects": {args: args(bucketArg, countArg, optionsArg), run: reindexObjects, bucket: 0},
-	"sql":            {args: args(statementArg, valuesArg, optionsArg), run: sql, bucket: -1},
+	"putObject":      {args: args(bucketArg, keyArg, valueArg, optionsArg), run: putObject, bucket: 0, verb: access.Write},
+	"reindexObjects": {args: args(bucketArg, countArg, optionsArg), run: reindexObjects, bucket: 0, verb: access.Write},
+	"sql":            {args: args(statementArg, valuesArg, optionsArg), run: sql, bucket: -1, audited: true},
 	"unlisten":       {args: args(idArg, optionsArg), run: unlisten, bucket: -1},
-	"updateBucket":   {args: args(nameArg, configArg, optionsArg), run: updateBucket, bucket: 0},
-	"updateObjects":  {args: args(bucketArg, fieldsArg, filterArg, optionsArg), run: updateObjects, bucket: 0},
+	"updateBucket":   {args: args(nameArg, configArg, optionsArg), run: updateBucket, bucket: 0, verb: access.Admin, audited: true},
+	"updateObjects":  {args: args(bucketArg, fieldsArg, filterArg, optionsArg), run: updateObjects, bucket: 0, verb: access.Write},
 	"version":        {args: args(optionsArg), run: version, bucket: -1},
 }
 

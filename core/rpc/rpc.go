@@ -18,8 +18,9 @@ import (
 // Database is what methods ask of PostgreSQL beyond buckets and objects. The contexts carry an [object.Caller].
 type Database interface {
 	// SQL runs a text in a transaction and passes its rows to row as JSON objects. Without values the text may hold several
-	// statements. row may block; the object is valid during the call.
-	SQL(ctx context.Context, text string, values []jsvalue.Value, row func(jsvalue.Value) error) error
+	// statements. With readOnly it is one statement that cannot change anything. row may block; the object is valid during the
+	// call.
+	SQL(ctx context.Context, text string, values []jsvalue.Value, readOnly bool, row func(jsvalue.Value) error) error
 	// Listen passes the notifications of a channel to notify until ctx ends; then it returns nil. notify may block.
 	Listen(ctx context.Context, channel string, notify func(channel, payload string) error) error
 	// Ping reads something from the database.
@@ -32,6 +33,7 @@ type Handler struct {
 	Objects  *object.Service
 	Database Database
 	Log      *slog.Logger
+	Audit    *slog.Logger // gets a record for each change of a bucket and each sql; nil for none
 
 	listens listens
 }
@@ -69,7 +71,12 @@ func (h *Handler) ServeFast(ctx context.Context, w fast.Sender, r *fast.Request)
 		c.caller.Bucket = c.text(m.bucket)
 	}
 	c.ctx = object.WithCaller(ctx, &c.caller)
-	return reply(m.run(c))
+	err := c.authorize(m)
+	if err == nil {
+		err = m.run(c)
+	}
+	c.audit(m, err)
+	return reply(err)
 }
 
 // text returns the i-th argument, a string. A lone surrogate in it is U+FFFD: PostgreSQL has only valid UTF-8.

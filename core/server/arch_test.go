@@ -35,6 +35,7 @@ var edges = []struct {
 	{"core/bunyan", "core/jsvalue"},
 	{"core/cluster", ""},
 	{"core/config", "core/spelling schemas"},
+	{"core/access", ""},
 	{"core/fast", "core/jsvalue"},
 	{"core/localpg", ""},
 	{"core/monitor", "core/jsvalue"},
@@ -44,8 +45,8 @@ var edges = []struct {
 	{"core/object", "core/bucket core/fault core/field core/filter core/jsvalue core/query"},
 	{"core/pgstore", "core/bucket core/fault core/field core/jsvalue core/object core/query"},
 	{"core/reconcile", "core/bucket core/fault core/jsvalue core/spelling schemas"},
-	{"core/rpc", "core/bucket core/fast core/fault core/jsvalue core/object core/query core/shape"},
-	{"core/server", "core/bucket core/cluster core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/rpc"},
+	{"core/rpc", "core/access core/bucket core/fast core/fault core/jsvalue core/object core/query core/shape"},
+	{"core/server", "core/access core/bucket core/cluster core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/rpc"},
 
 	{"core/client", "core/fast core/jsvalue"},
 	{"hooks/internal/wire", ""},

@@ -11,7 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strconv"
+	"sync"
 	"time"
 
 	"github.com/kaizengarden/moray/core/bucket"
@@ -79,6 +79,9 @@ func New(c *config.Config, o Options) (*Server, error) {
 		Database: store,
 		Log:      o.Log,
 	}
+	if c.Access.Audit {
+		handler.Audit = o.Log.With("component", "audit")
+	}
 	s := &Server{config: c, options: o, log: o.Log, store: store, buckets: buckets, cleanUpAgain: make(chan struct{}, 1)}
 	checks := []monitor.Check{{Name: "postgresql", Run: store.Check}}
 	if store.Follows {
@@ -96,6 +99,10 @@ func New(c *config.Config, o Options) (*Server, error) {
 		Limits:  fastLimits(c, limits),
 		Log:     o.Log,
 		Trace:   &fast.Trace{RequestDone: rpc.NewMetrics(registerer, monitor.LatencyBounds()).RequestDone},
+	}
+	if p := policy(&c.Access); p != nil {
+		s.fast.Admit = p.Admits
+		s.fast.Identify = func(nc net.Conn) any { return p.Identify(nc) }
 	}
 	s.monitor = &monitor.Monitor{
 		Hostname: host, PID: os.Getpid(), Started: time.Now(), Metrics: gatherer, Kang: s.kang, Log: o.Log,
@@ -139,43 +146,24 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, method := range rpc.Methods() {
 		s.log.Info("registered RPC method", "component", "fast", "rpcmethod", method)
 	}
-	listener, err := s.listen(ctx, s.options.RPC, s.config.Port)
+	l, err := s.listen(ctx)
 	if err != nil {
 		return err
 	}
-	monitoring := s.options.Monitor
-	if s.config.MonitorPort > 0 || monitoring != nil {
-		if monitoring, err = s.listen(ctx, monitoring, s.config.MonitorPort); err != nil {
-			return errors.Join(err, listener.Close())
-		}
-	}
-	return s.serve(ctx, listener, monitoring)
-}
-
-// listen returns given, or opens a port.
-func (s *Server) listen(ctx context.Context, given net.Listener, port int) (net.Listener, error) {
-	if given != nil {
-		return given, nil
-	}
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", net.JoinHostPort(s.config.BindIP, strconv.Itoa(port)))
-	if err != nil {
-		return nil, fmt.Errorf("open port %d: %w", port, err)
-	}
-	return ln, nil
+	return s.serve(ctx, l)
 }
 
 // serve runs the parts. A part that ends by itself ends the server.
-func (s *Server) serve(ctx context.Context, listener, monitoring net.Listener) error {
+func (s *Server) serve(ctx context.Context, l listeners) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 
 	var addresses Addresses
 	stopMonitor := func() error { return nil }
-	if monitoring != nil {
-		addresses.Monitor = monitoring.Addr()
-		stopMonitor = start(ctx, fail, "monitor", func(ctx context.Context) error { return s.monitor.Run(ctx, monitoring) })
-		s.log.Info("monitoring server started on port " + portOf(monitoring))
+	if l.monitor != nil {
+		addresses.Monitor = l.monitor.Addr()
+		stopMonitor = start(ctx, fail, "monitor", func(ctx context.Context) error { return s.monitor.Run(ctx, l.monitor) })
+		s.log.Info("monitoring server started on port " + portOf(l.monitor))
 	}
 	stopCluster := start(ctx, fail, "cluster", func(ctx context.Context) error { return s.store.Watch(ctx, s.primaryChanged) })
 	stopHooks := func() error { return nil }
@@ -188,17 +176,43 @@ func (s *Server) serve(ctx context.Context, listener, monitoring net.Listener) e
 	})
 	stopCleanUp := start(ctx, fail, "clean-up after unfinished updates", s.cleanUp)
 
-	addresses.RPC = listener.Addr()
-	s.log.Info("Moray listening on port "+portOf(listener), "address", addressOf(listener))
+	addresses.RPC = l.rpc.Addr()
+	s.log.Info("Moray listening on port "+portOf(l.rpc), "address", addressOf(l.rpc))
 	if s.options.Ready != nil {
 		s.options.Ready(addresses)
 	}
-	err := s.fast.Run(ctx, listener)
+	err := s.serveClients(ctx, fail, l)
+	return errors.Join(err, stopCleanUp(), stopWatch(), stopStore(), stopHooks(), stopCluster(), stopMonitor())
+}
+
+// serveClients answers requests until ctx ends, or a listener fails.
+func (s *Server) serveClients(ctx context.Context, fail func(error), l listeners) error {
+	var socket sync.WaitGroup
+	var socketErr error
+	if l.socket != nil {
+		s.log.Info("Moray listening on socket " + s.config.Access.Socket)
+		socket.Go(func() {
+			if socketErr = s.serveFast(ctx, l.socket); socketErr != nil {
+				fail(socketErr)
+			}
+		})
+	}
+	err := s.serveFast(ctx, l.rpc)
+	if err != nil {
+		fail(err)
+	}
+	socket.Wait()
+	return errors.Join(err, socketErr)
+}
+
+// serveFast answers requests over the connections of a listener until ctx ends.
+func (s *Server) serveFast(ctx context.Context, ln net.Listener) error {
+	err := s.fast.Run(ctx, ln)
 	if errors.Is(err, fast.ErrCutOff) {
 		s.log.Warn("shutdown: " + err.Error())
-		err = nil
+		return nil
 	}
-	return errors.Join(err, stopCleanUp(), stopWatch(), stopStore(), stopHooks(), stopCluster(), stopMonitor())
+	return err
 }
 
 // primaryChanged forgets what was read from another primary: what tells a definition's generation may mean something else on this

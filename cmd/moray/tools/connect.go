@@ -2,11 +2,14 @@ package tools
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -52,14 +55,26 @@ func (c *call) connect() error {
 }
 
 func (c *call) dial(t *target) (*connection, error) {
-	addresses, err := t.addresses(c.ctx)
-	for _, address := range addresses {
-		d := net.Dialer{
-			Timeout:         connectTimeout,
-			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second},
+	network, addresses, err := "unix", []string{t.socket}, error(nil)
+	if t.socket == "" {
+		network = "tcp"
+		addresses, err = t.addresses(c.ctx)
+	}
+	d := &net.Dialer{
+		Timeout:         connectTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second},
+	}
+	dial := d.DialContext
+	if t.tls {
+		config, err := clientTLS(t.host)
+		if err != nil {
+			return nil, err
 		}
+		dial = (&tls.Dialer{NetDialer: d, Config: config}).DialContext
+	}
+	for _, address := range addresses {
 		var nc net.Conn
-		if nc, err = d.DialContext(c.ctx, "tcp", address); err == nil {
+		if nc, err = dial(c.ctx, network, address); err == nil {
 			k := &connection{
 				local: nc.LocalAddr().String(), remote: nc.RemoteAddr().String(), tool: c.Name, log: c.log,
 				client: fast.NewClient(nc, fast.V2),
@@ -71,6 +86,30 @@ func (c *call) dial(t *target) (*connection, error) {
 	}
 	c.log.Debug("no server can be reached", "err", err)
 	return nil, fmt.Errorf("moray client %q: failed to establish connection", t.label())
+}
+
+// clientTLS is how the tools encrypt: with the system's authorities or those of a file, and with a certificate of their own if
+// there is one.
+func clientTLS(host string) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
+	if file := env("MORAY_TLS_CA"); file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("MORAY_TLS_CA: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("MORAY_TLS_CA: %s holds no certificate", file)
+		}
+	}
+	if certificate := env("MORAY_TLS_CERT"); certificate != "" {
+		pair, err := tls.LoadX509KeyPair(certificate, env("MORAY_TLS_KEY"))
+		if err != nil {
+			return nil, fmt.Errorf("MORAY_TLS_CERT and MORAY_TLS_KEY: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
 }
 
 // awaitConnection connects, however long it takes until there is a server.

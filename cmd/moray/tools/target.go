@@ -22,11 +22,16 @@ type target struct {
 	host    string
 	port    int
 	domain  string // where the name servers to ask are found; "" for the system's
+	tls     bool   // encrypted
+	socket  string // path of a Unix socket, instead of all that
 }
 
 // label names the target in messages.
 func (t *target) label() string {
-	if t.service != "" {
+	switch {
+	case t.socket != "":
+		return t.socket
+	case t.service != "":
 		return t.service
 	}
 	return t.host + ":" + strconv.Itoa(t.port)
@@ -71,9 +76,14 @@ func (t *target) fromURL(host string, hasHost, hasPort bool) (*target, error) {
 	urlHost, urlPort := defaultHost, defaultPort
 	if text := env("MORAY_URL"); text != "" {
 		u, err := url.Parse(text)
-		if err != nil || u.Host == "" {
-			return nil, &usageError{fmt.Sprintf("MORAY_URL: expected tcp://HOST[:PORT], found %q", text)}
+		if err == nil && u.Scheme == "unix" && u.Path != "" && !hasHost && !hasPort {
+			t.socket = u.Path
+			return t, nil
 		}
+		if err != nil || u.Host == "" {
+			return nil, &usageError{fmt.Sprintf("MORAY_URL: expected tcp://HOST[:PORT], tls://HOST[:PORT] or unix:///PATH, found %q", text)}
+		}
+		t.tls = u.Scheme == "tls"
 		urlHost = u.Hostname()
 		if p := u.Port(); p != "" {
 			var ok bool

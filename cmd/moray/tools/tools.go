@@ -174,7 +174,11 @@ const commonHelp = `Common options:
       --help               this text
 
 Environment:
-  MORAY_URL                tcp://HOST[:PORT], used where -h and -p say nothing
+  MORAY_URL                tcp://HOST[:PORT], used where -h and -p say nothing; tls://HOST[:PORT] is encrypted,
+                           unix:///PATH is a Unix socket
+  MORAY_TLS_CA, MORAY_TLS_CERT, MORAY_TLS_KEY
+                           files in PEM form: authorities to trust instead of the system's, and a certificate
+                           to show with its key
   MORAY_SERVICE, MORAY_BOOTSTRAP_DOMAIN
                            used where -S and -b say nothing
   LOG_LEVEL                the level of the log that -v starts from; fatal if not set

@@ -35,6 +35,8 @@ type Options struct {
 	Hooks func(server.HookSettings) (server.Hooks, error)
 	// Database is the member of the configuration that names the database, such as "patroni":{…}; the url counts for nothing then.
 	Database string
+	// More is further members of the configuration, such as "access":{…}.
+	More string
 	// GraceMS is the grace period at the end, in milliseconds; 0 is the default.
 	GraceMS int
 }
@@ -93,6 +95,9 @@ func configFile(url string, o Options) []byte {
 	}
 	text := `{"bindip":"127.0.0.1","port":0,"monitorPort":0,"bunyan":{},"server_uuid":"test","datacenter":"test",` + grace +
 		`"fast":` + object(o.Fast) + `,`
+	if o.More != "" {
+		text += o.More + ","
+	}
 	if o.Database != "" {
 		return []byte(text + o.Database + "}")
 	}
