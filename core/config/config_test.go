@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/kaizengarden/moray/core/config"
 )
@@ -44,6 +45,9 @@ func defaults() *config.Config {
 	}
 }
 
+// sameNetwork compares networks, whose members are not exported.
+var sameNetwork = cmpopts.EquateComparable(netip.Prefix{})
+
 func TestLoadStandalone(t *testing.T) {
 	t.Parallel()
 	want := defaults()
@@ -56,7 +60,7 @@ func TestLoadStandalone(t *testing.T) {
 	want.Pool.MaxConnections, want.Pool.MinSpareConnections = 15, 15
 
 	got, warnings := load(t, "testdata/standalone.json")
-	if diff := cmp.Diff(want, got); diff != "" || len(warnings) > 0 {
+	if diff := cmp.Diff(want, got, sameNetwork); diff != "" || len(warnings) > 0 {
 		t.Errorf("warnings %q, configuration (-want +got):\n%s", warnings, diff)
 	}
 }
@@ -84,7 +88,7 @@ func TestLoadManatee(t *testing.T) {
 			want.Manatee.Login.Database = "moray"
 		}
 		got, warnings := load(t, "testdata/manatee.json")
-		if diff := cmp.Diff(want, got); diff != "" || len(warnings) > 0 {
+		if diff := cmp.Diff(want, got, sameNetwork); diff != "" || len(warnings) > 0 {
 			t.Errorf("MORAY_DB_NAME=%s: warnings %q, configuration (-want +got):\n%s", name, warnings, diff)
 		}
 	}
@@ -103,7 +107,7 @@ func TestLoadPatroni(t *testing.T) {
 	}
 	want.Pool.MaxConnections, want.Pool.MinSpareConnections = 16, 16
 	got, warnings := load(t, "testdata/patroni.json")
-	if diff := cmp.Diff(want, got); diff != "" || len(warnings) > 0 {
+	if diff := cmp.Diff(want, got, sameNetwork); diff != "" || len(warnings) > 0 {
 		t.Errorf("warnings %q, configuration (-want +got):\n%s", warnings, diff)
 	}
 }
@@ -205,7 +209,7 @@ func TestLoadEverything(t *testing.T) {
 		Grace: 1500 * time.Millisecond,
 	}
 	got, warnings := load(t, "testdata/everything.json")
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, sameNetwork); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 	wantWarnings := []string{
