@@ -33,8 +33,9 @@ type generation struct {
 	calls   wire.PluginClient
 	started time.Time
 
-	program  os.FileInfo // the file as it was
-	attached bool        // somebody else started the process, to debug it
+	released chan struct{} // closed when nobody watches the process any longer
+	program  os.FileInfo   // the file as it was
+	attached bool          // somebody else started the process, to debug it
 
 	version string
 	hooks   map[string]*wire.Hook

@@ -116,6 +116,7 @@ func (p *Plugin) watch(ctx context.Context, g *generation) error {
 	if g.attached {
 		return p.watchAttached(ctx, g)
 	}
+	g.released = make(chan struct{})
 	var development <-chan time.Time
 	if p.config.Attach != "" || p.config.Reload {
 		ticker := time.NewTicker(attachPace)
@@ -124,11 +125,13 @@ func (p *Plugin) watch(ctx context.Context, g *generation) error {
 	}
 	health := time.NewTicker(p.settings.HealthInterval)
 	defer health.Stop()
-	var memory <-chan time.Time
+	var memory sync.WaitGroup
+	defer func() {
+		close(g.released)
+		memory.Wait()
+	}()
 	if p.config.Limits.Memory > 0 {
-		ticker := time.NewTicker(memoryInterval)
-		defer ticker.Stop()
-		memory = ticker.C
+		memory.Go(func() { g.watchMemory(p.config.Limits.Memory) })
 	}
 	for {
 		select {
@@ -139,10 +142,6 @@ func (p *Plugin) watch(ctx context.Context, g *generation) error {
 		case <-development:
 			if p.attachable() != nil || p.config.Reload && g.changed() {
 				return errReplace
-			}
-		case <-memory:
-			if n, err := residentBytes(g.process.pid()); err == nil && n > p.config.Limits.Memory {
-				g.process.kill(fmt.Sprintf("killed, because it used %d MiB of memory, and may use %d", n>>20, p.config.Limits.Memory>>20))
 			}
 		case <-health.C:
 			p.examine(ctx, g)
@@ -157,6 +156,25 @@ var errReplace = errors.New("it is replaced")
 
 // memoryInterval is how often the memory of a plugin is looked at.
 const memoryInterval = 100 * time.Millisecond
+
+// watchMemory kills a process that uses too much, and returns when it has ended or is not wanted any more. It does not wait for health
+// checks: a process that eats memory may have no time for them.
+func (g *generation) watchMemory(limit uint64) {
+	t := time.NewTicker(memoryInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-g.process.ended:
+			return
+		case <-g.released:
+			return
+		case <-t.C:
+		}
+		if n, err := residentBytes(g.process.pid()); err == nil && n > limit {
+			g.process.kill(fmt.Sprintf("killed, because it used %d MiB of memory, and may use %d", n>>20, limit>>20))
+		}
+	}
+}
 
 // examine kills a process that does not say that it is well.
 func (p *Plugin) examine(ctx context.Context, g *generation) {
