@@ -33,14 +33,14 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	m := &metrics{
 		registerer: registerer,
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "moray_hook_calls", Help: "calls of hooks, by how they ended: ok, or the kind of error",
+			Name: "moray_hook_calls_total", Help: "calls of hooks, by how they ended: ok, or the kind of error",
 		}, []string{"plugin", "hook", "phase", "bucket", "outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "moray_hook_seconds", Help: "time that hooks take, their own SQL included",
 			Buckets: []float64{0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30},
 		}, []string{"plugin", "bucket"}),
 		restarts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "moray_plugin_restarts", Help: "how often a plugin ended, or did not start",
+			Name: "moray_plugin_restarts_total", Help: "how often a plugin ended, or did not start",
 		}, []string{"plugin"}),
 	}
 	if registerer != nil {

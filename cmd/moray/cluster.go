@@ -36,7 +36,7 @@ func clusterStatusCommand() *cobra.Command {
 		Short: "Which server is the primary, and whether it takes writes",
 		Long: `Look up which server is the primary, where a moray server with this configuration would: in ZooKeeper, or by asking the
 servers. Then connect to it and see whether it takes writes. A server that is running shows the same as object "cluster" of its
-kang snapshot, in its metrics (postgres_cluster_...), and, if something is missing, in /readyz.
+kang snapshot, in its metrics (moray_cluster_...), and, if something is missing, in /readyz.
 
 The exit status is 0 if there is a primary that takes writes, else 1.`,
 		Example: "  moray cluster status -f /etc/moray/config.json\n  moray cluster status -f config.json --json",

@@ -107,7 +107,7 @@ func (d *dev) serve(ctx context.Context, pg *localpg.Server, log *slog.Logger) e
 		return err
 	}
 	var sample sync.WaitGroup
-	s, err := server.New(c, server.Options{Log: log, Hooks: newHooks(c.Plugins, d.withPlugins), Ready: func(a server.Addresses) {
+	s, err := server.New(c, server.Options{Log: log, Version: version(), Hooks: newHooks(c.Plugins, d.withPlugins), Ready: func(a server.Addresses) {
 		sample.Go(func() {
 			if example() != "" {
 				if err := makeSample(ctx, a.RPC.String()); err != nil && ctx.Err() == nil {

@@ -74,7 +74,7 @@ func serve(ctx context.Context, file string, overrides []config.Override, stderr
 	for _, w := range warnings {
 		logger.Warn(w)
 	}
-	s, err := server.New(c, server.Options{Log: logger, Hooks: newHooks(c.Plugins, nil)})
+	s, err := server.New(c, server.Options{Log: logger, Version: version(), Hooks: newHooks(c.Plugins, nil)})
 	if err != nil {
 		return err
 	}

@@ -100,6 +100,13 @@ func (c *Cache) Forget(name string) {
 	delete(c.entries, name)
 }
 
+// Len returns how many definitions are kept.
+func (c *Cache) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.entries)
+}
+
 // Purge drops all definitions.
 func (c *Cache) Purge() {
 	c.mu.Lock()

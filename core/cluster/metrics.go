@@ -8,21 +8,21 @@ func Collector(r Resolver) prometheus.Collector { return collector{r} }
 type collector struct{ resolver Resolver }
 
 var (
-	primaryDesc = prometheus.NewDesc("postgres_cluster_primary",
+	primaryDesc = prometheus.NewDesc("moray_cluster_primary",
 		"1 for the server that is the primary", []string{"kind", "address"}, nil)
-	generationDesc = prometheus.NewDesc("postgres_cluster_generation",
+	generationDesc = prometheus.NewDesc("moray_cluster_generation",
 		"generation of the cluster's state, or timeline of the primary", nil, nil)
-	sinceDesc = prometheus.NewDesc("postgres_cluster_primary_since_seconds",
+	sinceDesc = prometheus.NewDesc("moray_cluster_primary_since_timestamp_seconds",
 		"when the primary was chosen, in seconds since the epoch", nil, nil)
-	changesDesc = prometheus.NewDesc("postgres_cluster_primary_changes",
+	changesDesc = prometheus.NewDesc("moray_cluster_primary_changes_total",
 		"count of changes of the primary, its first choice included", nil, nil)
-	ignoredDesc = prometheus.NewDesc("postgres_cluster_states_ignored",
+	ignoredDesc = prometheus.NewDesc("moray_cluster_states_ignored_total",
 		"count of cluster states that were refused", nil, nil)
-	connectedDesc = prometheus.NewDesc("postgres_cluster_connected",
+	connectedDesc = prometheus.NewDesc("moray_cluster_connected",
 		"1 while the source of the cluster's state answers", nil, nil)
-	followedDesc = prometheus.NewDesc("postgres_cluster_followed",
+	followedDesc = prometheus.NewDesc("moray_cluster_followed",
 		"1 while what the source says is followed", nil, nil)
-	standbyDesc = prometheus.NewDesc("postgres_cluster_sync_standby",
+	standbyDesc = prometheus.NewDesc("moray_cluster_sync_standby",
 		"1 while there is a synchronous standby: without one, what is acknowledged is on one machine only", nil, nil)
 )
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,6 +35,7 @@ type conn struct {
 	gone     chan struct{} // * closed by endInput
 	method   string        // of the last request; belongs to the reader
 	client   any           // what Identify returned
+	received atomic.Uint64 // bytes
 
 	pending  map[uint32]*Request // *
 	inFlight int                 // * pending requests that do not stand
@@ -155,7 +157,7 @@ func (c *conn) linger() {
 
 // read takes requests until no more come. The error is nil if those received are still to be answered.
 func (c *conn) read() error {
-	d := NewDecoder(c.nc, c.limits.FrameBytes)
+	d := NewDecoder(counted{c}, c.limits.FrameBytes)
 	for {
 		if err := c.readMessage(d); err != nil {
 			if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) { // only stop sets a deadline
@@ -164,6 +166,15 @@ func (c *conn) read() error {
 			return err
 		}
 	}
+}
+
+// counted reads from a connection and counts.
+type counted struct{ c *conn }
+
+func (r counted) Read(p []byte) (n int, err error) {
+	n, err = r.c.nc.Read(p)
+	r.c.received.Add(uint64(n))
+	return n, err
 }
 
 func (c *conn) readMessage(d *Decoder) error {

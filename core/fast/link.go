@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kaizengarden/moray/core/jsvalue"
@@ -23,6 +24,7 @@ type link struct {
 	timeout time.Duration  // a write that makes no progress for so long ends the connection
 	armed   time.Time      // when the write deadline was set; belongs to the writer
 	tasks   sync.WaitGroup // goroutines of this end, added only while the link lives
+	sent    atomic.Uint64  // bytes
 
 	mu      sync.Mutex // guards what follows, and what the owner declares to be guarded by it
 	changed sync.Cond  // on mu; broadcast when anything that someone may wait for has changed
@@ -131,6 +133,7 @@ func (l *link) send(p []byte) error {
 			l.armed = now
 		}
 		n, err := l.nc.Write(p)
+		l.sent.Add(uint64(n))
 		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}

@@ -199,7 +199,7 @@ func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c.id)
-	s.past.add(&c.stats)
+	s.past.add(c.counts())
 	s.past.ConnectionsCreated++
 }
 

@@ -273,7 +273,15 @@ func TestSnapshot(t *testing.T) {
 	p.Gone()
 
 	shot := s.Snapshot()
-	if want := (fast.Stats{ConnectionsActive: 2, ConnectionsCreated: 2, AbortsIgnored: 1, RequestsStarted: 4, RequestsCompleted: 2, RequestsFailed: 1}); shot.Stats != want {
+	want := fast.Stats{ConnectionsActive: 2, ConnectionsCreated: 2, AbortsIgnored: 1, RequestsStarted: 4, RequestsCompleted: 2, RequestsFailed: 1}
+	if s.Stats() != shot.Stats {
+		t.Errorf("the counts alone are %+v, with the rest %+v", s.Stats(), shot.Stats)
+	}
+	if received, sent := shot.Stats.BytesReceived, shot.Stats.BytesSent; received < 70_000 || received > 71_000 || sent < 100 || sent > 1000 {
+		t.Errorf("%d bytes received, %d sent", received, sent)
+	}
+	shot.Stats.BytesReceived, shot.Stats.BytesSent = 0, 0
+	if shot.Stats != want {
 		t.Errorf("got %+v, want %+v", shot.Stats, want)
 	}
 	if len(shot.Connections) != 2 {

@@ -26,6 +26,8 @@ type Stats struct {
 	RequestsStarted    uint64 // those without a method or with an unknown one included
 	RequestsCompleted  uint64 // ended in either way
 	RequestsFailed     uint64 // ended with an error
+	BytesReceived      uint64
+	BytesSent          uint64
 }
 
 // ConnectionState is one connection.
@@ -68,11 +70,33 @@ func (s *Server) Snapshot() Snapshot {
 	return shot
 }
 
+// Stats returns the counts alone. It may be called at any time.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := s.past
+	stats.ConnectionsActive = len(s.conns)
+	stats.ConnectionsCreated += uint64(len(s.conns))
+	for _, c := range s.conns {
+		c.mu.Lock()
+		stats.add(c.counts())
+		c.mu.Unlock()
+	}
+	return stats
+}
+
+// counts returns what the connection has counted. mu is held, or the connection has ended.
+func (c *conn) counts() *Stats {
+	stats := c.stats
+	stats.BytesReceived, stats.BytesSent = c.received.Load(), c.sent.Load()
+	return &stats
+}
+
 // snapshot adds the connection to shot.
 func (c *conn) snapshot(shot *Snapshot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	shot.Stats.add(&c.stats)
+	shot.Stats.add(c.counts())
 	shot.Connections = append(shot.Connections, ConnectionState{
 		ID:        c.id,
 		Local:     c.nc.LocalAddr(),
@@ -108,4 +132,6 @@ func (s *Stats) add(c *Stats) {
 	s.RequestsStarted += c.RequestsStarted
 	s.RequestsCompleted += c.RequestsCompleted
 	s.RequestsFailed += c.RequestsFailed
+	s.BytesReceived += c.BytesReceived
+	s.BytesSent += c.BytesSent
 }

@@ -14,7 +14,6 @@
 package monitor
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -24,7 +23,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/expfmt"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/kaizengarden/moray/core/jsvalue"
@@ -135,22 +133,4 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 func serveHealth(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Write([]byte("ok"))
-}
-
-func (m *Monitor) serveMetrics(w http.ResponseWriter, _ *http.Request) {
-	families, err := m.Metrics.Gather()
-	if err != nil {
-		refuse(w, http.StatusInternalServerError, "InternalError", err.Error())
-		return
-	}
-	var body bytes.Buffer
-	for _, family := range families {
-		if _, err := expfmt.MetricFamilyToText(&body, family); err != nil {
-			refuse(w, http.StatusInternalServerError, "InternalError", err.Error())
-			return
-		}
-	}
-	// Exactly this type is what scrapers of the original know; the newer parameters of the format are left out.
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-	w.Write(body.Bytes())
 }

@@ -112,8 +112,24 @@ func TestAnswers(t *testing.T) {
 	)
 	metrics := answer{
 		200, "Content-Type: text/plain; version=0.0.4\r\n" + server,
-		"# HELP request_queue_depth number of queued requests\n# TYPE request_queue_depth gauge\n" +
-			`request_queue_depth{datacenter="dc",pid="7",server="s",zonename="vm"} 3` + "\n",
+		`# HELP postgres_connections_open count of open postgres connections
+# TYPE postgres_connections_open gauge
+# HELP postgres_connections_pending count of pending postgres connections
+# TYPE postgres_connections_pending gauge
+# HELP postgres_connections_available count of available postgres connections
+# TYPE postgres_connections_available gauge
+# HELP request_queue_depth number of queued requests
+# TYPE request_queue_depth gauge
+request_queue_depth{datacenter="dc",server="s",zonename="vm",pid="7"} 3
+# HELP postgres_standalone_connections_open count of open standalone postgres connections
+# TYPE postgres_standalone_connections_open gauge
+# HELP cueball_events Total number of cueball error events
+# TYPE cueball_events counter
+# HELP fast_requests_completed count of fast requests completed
+# TYPE fast_requests_completed counter
+# HELP fast_server_request_time_seconds total time to process fast requests
+# TYPE fast_server_request_time_seconds histogram
+`,
 	}
 	noKang := answer{404, server, ""}
 	missing := func(path string) answer {

@@ -47,6 +47,9 @@ type conn struct {
 	checked time.Time // when its socket was last looked at
 	caller  use       // who holds it, while it is claimed
 	quick   bool      // short statements are sent over it
+	began   time.Time // when the last of them were taken
+
+	metrics *metrics
 }
 
 // maxPrepared bounds the statements that one connection keeps. Each costs PostgreSQL some 10 to 100 KiB.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -53,6 +54,7 @@ func (p *pool) quick(ctx context.Context, client uint64, s *query.Statement, row
 		usable := p.usable(c)
 		if usable {
 			err = c.direct(s, row)
+			p.metrics.roundTrip(s.Sharing, 1, time.Since(c.began))
 		}
 		p.mu.Lock()
 		if usable {
@@ -132,6 +134,7 @@ func (p *pool) dispatch(c *conn, first *waiter) {
 	for w := first; w != nil; {
 		runtime.Gosched() // those who came with it may not have got as far as the queue
 		batch := p.collect(w)
+		p.metrics.waited(batch)
 		if w.statement.Sharing == query.Write {
 			p.runWrites(c, batch)
 		} else {
@@ -176,6 +179,7 @@ func (p *pool) runReads(c *conn, batch []*waiter) {
 			c.queue(w.statement)
 		}
 		c.sync()
+		sent, start := len(batch), time.Now()
 		if c.flush() != nil {
 			break
 		}
@@ -199,6 +203,7 @@ func (p *pool) runReads(c *conn, batch []*waiter) {
 			}
 		}
 		c.ready() //nolint:errcheck // because the loop ends with a broken connection
+		p.metrics.roundTrip(query.Read, sent, time.Since(start))
 	}
 	for _, w := range batch {
 		w.done <- grant{err: c.broken}
@@ -213,7 +218,9 @@ func (p *pool) runWrites(c *conn, batch []*waiter) {
 		slices.SortStableFunc(batch, func(a, b *waiter) int {
 			return cmp.Or(strings.Compare(a.statement.Table, b.statement.Table), strings.Compare(a.statement.Key, b.statement.Key))
 		})
+		start := time.Now()
 		failed, err := c.group(batch)
+		p.metrics.roundTrip(query.Write, len(batch), time.Since(start))
 		if c.broken != nil || c.warned {
 			err = c.outcome(err)
 		} else if err != nil {

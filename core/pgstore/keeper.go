@@ -86,6 +86,7 @@ func (p *pool) shut() {
 func (p *pool) refuseAll() {
 	p.queue.each(func(w *waiter) {
 		p.queue.remove(w)
+		p.metrics.refused[noDatabase].Inc()
 		w.done <- grant{err: errNoBackend()}
 	})
 }
@@ -101,7 +102,7 @@ func (p *pool) sweep(now time.Time) {
 	p.kick()
 	if p.failures > 0 && !p.failed && len(p.conns) == 0 && now.Sub(p.failingSince) >= 10*p.limits.ClaimDelay {
 		p.failed = true
-		p.events("failed-state")
+		p.metrics.event(failedState)
 		p.log.Warn(`pool has exhausted all retries, now moving to "failed" state`, "attempts", p.failures)
 		p.refuseAll()
 	}
@@ -155,6 +156,7 @@ func (p *pool) connect(ctx context.Context, at *primary, id uint64, timeout time
 		p.log.Info("successfully connected to a backend, moving back to running state")
 	}
 	p.failures, p.failed, p.failure = 0, false, nil
+	c.metrics = p.metrics
 	p.conns[c] = struct{}{}
 	p.pass(c)
 	p.notify()
@@ -179,11 +181,11 @@ func (p *pool) connectFailed(ctx context.Context, err error) {
 	p.nextAttempt = now.Add(min(firstDelay<<min(p.failures-1, 10), longest))
 	switch {
 	case errors.Is(err, errNotWritable):
-		p.events("not-writable")
+		p.metrics.event(notWritable)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		p.events("timeout-during-connect")
+		p.metrics.event(connectTimeout)
 	default:
-		p.events("error-during-connect")
+		p.metrics.event(connectError)
 	}
 }
 

@@ -85,6 +85,7 @@ func (s *Store) openOwn(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.metrics = p.metrics
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if at == p.primary {

@@ -47,8 +47,8 @@ type pool struct {
 	limits   Limits
 	readOnly bool // servers that cannot be written to will do
 	log      *slog.Logger
-	events   func(name string) // counts what goes wrong with connections
-	doubt    func()            // called when the primary does not behave like one; must not block
+	metrics  *metrics
+	doubt    func() // called when the primary does not behave like one; must not block
 
 	wake    chan struct{} // tells run to look at the pool again; capacity 1
 	workers sync.WaitGroup
@@ -79,9 +79,9 @@ type pool struct {
 	failed       bool // there is no database: requests are refused at once
 }
 
-func newPool(limits Limits, log *slog.Logger, events func(string)) *pool {
+func newPool(limits Limits, log *slog.Logger, m *metrics) *pool {
 	return &pool{
-		limits: limits, log: log, events: events, doubt: func() {},
+		limits: limits, log: log, metrics: m, doubt: func() {},
 		wake:    make(chan struct{}, 1),
 		queue:   newQueue(),
 		codel:   codel{target: limits.ClaimDelay},
@@ -112,6 +112,9 @@ func (p *pool) claim(ctx context.Context, u use) (*conn, error) {
 			if err == nil {
 				err = g.err
 			}
+			if err == nil {
+				p.metrics.waits[claim].Observe(time.Since(w.since).Seconds())
+			}
 			return g.conn, err
 		}
 		p.mu.Unlock()
@@ -141,8 +144,10 @@ func (p *pool) admit(u use) error {
 	case p.closed:
 		return errNoBackend()
 	case p.limits.MaxQueue > 0 && p.queue.n >= p.limits.MaxQueue && !p.displace(u):
+		p.metrics.refused[queueFull].Inc()
 		return errOverloaded()
 	case p.failed:
+		p.metrics.refused[noDatabase].Inc()
 		return errNoBackend()
 	}
 	return nil
@@ -163,6 +168,7 @@ func (p *pool) displace(u use) bool {
 		return false
 	}
 	p.queue.remove(victim)
+	p.metrics.refused[queueFull].Inc()
 	victim.done <- grant{err: errOverloaded()}
 	return true
 }
@@ -227,7 +233,8 @@ func (p *pool) hold(c *conn, u use) {
 func (p *pool) quicken(c *conn) {
 	c.quick = true
 	p.quickConns++
-	p.progress = time.Now()
+	c.began = time.Now()
+	p.progress = c.began
 }
 
 func (p *pool) unhold(c *conn) {
@@ -257,7 +264,7 @@ func (p *pool) usable(c *conn) bool {
 	if time.Since(c.idle) < time.Millisecond || c.alive() {
 		return true
 	}
-	p.events("error-while-connected")
+	p.metrics.event(connectionError)
 	p.log.Info("idle connection was closed by the server", "moray_id", c.id, "err", c.broken)
 	p.notify()
 	return false
@@ -365,11 +372,13 @@ func always(*waiter) bool { return true }
 
 // expire tells a waiter, who is not in the queue any more, that its time is up.
 func (p *pool) expire(w *waiter) {
-	p.events("claim-timeout")
+	p.metrics.event(claimTimeout)
 	if w.noBackend {
+		p.metrics.refused[noDatabase].Inc()
 		w.done <- grant{err: errNoBackend()}
 		return
 	}
+	p.metrics.refused[waitedTooLong].Inc()
 	w.done <- grant{err: errOverloaded()}
 }
 

@@ -121,7 +121,7 @@ func (p *pool) poison(at *primary) {
 		return
 	}
 	p.log.Warn("the primary cannot be written to", "primary", at.address, "generation", at.generation)
-	p.events("not-writable")
+	p.metrics.event(notWritable)
 	p.replace(newPrimary(at.address, at.generation, at.config))
 	p.doubt()
 }

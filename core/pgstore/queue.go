@@ -78,8 +78,9 @@ type fifo struct{ first, last *waiter }
 type queue struct {
 	clients map[uint64]*lane
 	turns   [kinds]turn
-	n       int
-	free    *lane // one to be used again
+	n       int        // of them
+	waits   [kinds]int // of each kind
+	free    *lane      // one to be used again
 }
 
 // turn says whose turn it is.
@@ -105,6 +106,7 @@ func (q *queue) push(w *waiter) {
 	f.last = w
 	l.n++
 	q.n++
+	q.waits[w.kind()]++
 }
 
 // addLane adds an empty lane at the end: in front of the one whose turn it is.
@@ -146,6 +148,7 @@ func (q *queue) remove(w *waiter) bool {
 	}
 	w.lane, w.next, w.prev = nil, nil, nil
 	q.n--
+	q.waits[w.kind()]--
 	if l.n--; l.n == 0 {
 		q.removeLane(l)
 	}
@@ -214,6 +217,18 @@ func (q *queue) waiting(client uint64) int {
 		return l.n
 	}
 	return 0
+}
+
+// oldest returns how long the waiter has waited that has waited longest; 0 if there is none.
+func (q *queue) oldest(now time.Time) (age time.Duration) {
+	for _, l := range q.clients {
+		for _, k := range l.waiters {
+			if k.first != nil {
+				age = max(age, now.Sub(k.first.since))
+			}
+		}
+	}
+	return age
 }
 
 // each calls f with every waiter; f may remove it.

@@ -50,6 +50,7 @@ func (s *Store) trySQL(ctx context.Context, text string, values []jsvalue.Value,
 		return false, err
 	}
 	defer s.pool.release(c)
+	defer s.pool.metrics.ran(givenText, time.Now())
 	timeout := s.timeout(caller)
 	opening, ending := begin, commit
 	if readOnly {

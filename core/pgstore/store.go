@@ -77,9 +77,9 @@ func New(c Config) (*Store, error) {
 	config.DialFunc = watchful.DialContext
 	c.Limits.fill()
 	s := &Store{config: config, limits: c.Limits, log: c.Log.With("component", "pgpool")}
-	m := newMetrics(c.Metrics, func() *pool { return s.pool })
+	m := newMetrics(c.Metrics, func() PoolStatus { return s.PoolStatus() })
 	s.listens = m.listens
-	s.pool = newPool(c.Limits, s.log, m.event)
+	s.pool = newPool(c.Limits, s.log, m)
 	s.pool.readOnly = c.ReadOnly
 	if c.Doubt != nil {
 		s.pool.doubt = c.Doubt
@@ -187,6 +187,7 @@ func (s *Store) alone(ctx context.Context, caller *object.Caller, timeout time.D
 	start := time.Now()
 	_, err = c.run(timeout, row, waitPatiently, st)
 	taken := time.Since(start)
+	s.pool.metrics.seconds[lone].Observe(taken.Seconds())
 	switch {
 	case st.Sharing == query.Write:
 		err = c.outcome(err)

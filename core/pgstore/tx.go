@@ -95,7 +95,9 @@ func (t *tx) Do(_ context.Context, st *query.Statement, row func(object.Row) err
 		t.begun = true
 		statements = []*query.Statement{begin, t.opening, st}
 	}
+	start := time.Now()
 	n, err := t.conn.run(t.timeout, row, statements...)
+	t.conn.metrics.ran(inTransaction, start)
 	if err != nil {
 		t.err = explain(err, st.SQL)
 		return 0, t.err
@@ -111,7 +113,9 @@ func (t *tx) commit() error {
 	case t.conn.broken != nil: // nothing was to be committed any more
 		return explain(t.conn.broken, commit.SQL)
 	}
+	start := time.Now()
 	_, err := t.conn.run(0, nil, commit)
+	t.conn.metrics.ran(inTransaction, start)
 	err = t.conn.outcome(err)
 	if err == nil && t.conn.undone {
 		err = errUndone()

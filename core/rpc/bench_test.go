@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/fast"
 	"github.com/kaizengarden/moray/core/fast/fasttest"
@@ -91,7 +93,10 @@ func newTraffic(t testing.TB, method string) *traffic {
 		deleted: text("0B8D89E4", "17", "NULL", "t"),
 	}
 	objects := &object.Service{Store: store, Buckets: &bucket.Cache{}}
-	addr := fasttest.Serve(t, &fast.Server{Handler: &rpc.Handler{Objects: objects, Buckets: &bucket.Service{Cache: objects.Buckets}}})
+	addr := fasttest.Serve(t, &fast.Server{
+		Handler: &rpc.Handler{Objects: objects, Buckets: &bucket.Service{Cache: objects.Buckets}},
+		Trace:   &fast.Trace{RequestDone: rpc.NewMetrics(prometheus.NewRegistry(), []float64{0.001, 0.01, 0.1}).RequestDone},
+	})
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)

@@ -133,12 +133,12 @@ func TestCluster(t *testing.T) {
 	}
 	eventually(t, "the loss of ZooKeeper is told", func() bool {
 		_, body := get(t, s, "/metrics")
-		return strings.Contains(body, "postgres_cluster_connected{") && sample(t, body, "postgres_cluster_connected") == "0"
+		return strings.Contains(body, "moray_cluster_connected{") && sample(t, body, "moray_cluster_connected") == "0"
 	})
 	_, body := get(t, s, "/metrics")
 	for name, want := range map[string]string{
-		"postgres_cluster_generation": "2", "postgres_cluster_primary_changes": "2", "postgres_cluster_states_ignored": "0",
-		"postgres_cluster_sync_standby": "1", "postgres_cluster_primary": "1",
+		"moray_cluster_generation": "2", "moray_cluster_primary_changes_total": "2", "moray_cluster_states_ignored_total": "0",
+		"moray_cluster_sync_standby": "1", "moray_cluster_primary": "1",
 	} {
 		if got := sample(t, body, name); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)

@@ -5,6 +5,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,8 @@ type Server struct {
 
 // Options are what a configuration file does not say. All are optional.
 type Options struct {
-	Log *slog.Logger
+	Log     *slog.Logger
+	Version string // of the program; "devel" without one
 	// RPC and Monitor are listeners to use instead of opening the configured ports. Run closes them.
 	RPC, Monitor net.Listener
 	// Hooks makes what runs the hooks of buckets. Without it the server refuses buckets that have any.
@@ -104,6 +106,8 @@ func New(c *config.Config, o Options) (*Server, error) {
 		s.fast.Admit = p.Admits
 		s.fast.Identify = func(nc net.Conn) any { return p.Identify(nc) }
 	}
+	build := monitor.ReadBuild(cmp.Or(o.Version, "devel"))
+	s.register(registerer, build)
 	s.monitor = &monitor.Monitor{
 		Hostname: host, PID: os.Getpid(), Started: time.Now(), Metrics: gatherer, Kang: s.kang, Log: o.Log,
 		Checks: checks,
