@@ -167,7 +167,6 @@ func (s *Server) serve(ctx context.Context, l listeners) error {
 	if l.monitor != nil {
 		addresses.Monitor = l.monitor.Addr()
 		stopMonitor = start(ctx, fail, "monitor", func(ctx context.Context) error { return s.monitor.Run(ctx, l.monitor) })
-		s.log.Info("monitoring server started on port " + portOf(l.monitor))
 	}
 	stopCluster := start(ctx, fail, "cluster", func(ctx context.Context) error { return s.store.Watch(ctx, s.primaryChanged) })
 	stopHooks := func() error { return nil }
