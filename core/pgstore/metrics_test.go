@@ -92,7 +92,7 @@ func TestMetrics(t *testing.T) {
 		_, err := tx.Do(ctx, statement(query.Alone, "SELECT 1"), nil)
 		return err
 	}))
-	must(nil, s.SQL(ctx, "SELECT 1", nil, func(jsvalue.Value) error { return nil }))
+	must(nil, s.SQL(ctx, "SELECT 1", nil, false, func(jsvalue.Value) error { return nil }))
 	counted(t, registry, map[string]float64{
 		"moray_sql_seconds read": 1, "moray_sql_seconds write": 1, "moray_sql_seconds alone": 1,
 		"moray_sql_seconds transaction": 2, "moray_sql_seconds text": 1, // two: the commit is one
