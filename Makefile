@@ -92,6 +92,12 @@ cluster-test: deps ## failovers and other faults under load, by hand and under P
 	@$(GO) test -count=1 -timeout 60m ./test/cluster -args -faults -results $(CURDIR)/$(BIN) >$(BIN)/cluster.log 2>&1 || { cat $(BIN)/cluster.log; false; }
 	@cat $(BIN)/manatee.txt $(BIN)/patroni.txt $(BIN)/namespaced.txt
 
+DURATION ?= 15m
+
+.PHONY: soak
+soak: deps ## all kinds of requests, hooks, definitions from files and faults for DURATION=15m: nothing is lost, nothing left over
+	$(GO) test -count=1 -v -timeout 24h -run 'TestSoak$$' ./test/cluster -soak $(DURATION)
+
 .PHONY: cover
 cover: deps ## coverage by package
 	$(GO) test -cover $(PACKAGES)

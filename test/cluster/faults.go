@@ -184,7 +184,7 @@ func noZooKeeper(t testing.TB, b *bed, l *load) time.Duration {
 }
 
 func tornStates(t testing.TB, b *bed, l *load) time.Duration {
-	other := b.nodes[1].address()
+	other := b.nodes[len(b.nodes)-1].address() // whatever it is, it must not be followed
 	for _, state := range []string{
 		`{`, ``, `null`, `{"generation":9}`, `{"generation":0,"primary":{"pgUrl":"tcp://` + other + `"}}`,
 		`{"generation":9,"primary":null,"sync":{"pgUrl":"tcp://` + other + `"}}`, `{"generation":9,"primary":{"pgUrl":"tcp://a,b:1"}}`,

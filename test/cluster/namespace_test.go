@@ -111,12 +111,12 @@ func cutOffZooKeeper(t testing.TB, b *bed, l *load) time.Duration {
 	}
 	heal := drop(t, port)
 	noticed := timed(func() {
-		eventually(t, "moray notices", func() bool { return strings.Contains(metrics(t, b.morays[0]), "postgres_cluster_connected 0") })
+		eventually(t, "moray notices", func() bool { return strings.Contains(metrics(t, b.morays[0]), "moray_cluster_connected 0") })
 	})
 	t.Logf("the silence was noticed after %v", noticed.Round(time.Millisecond))
 	l.goOn(t, 1000)
 	heal()
-	eventually(t, "moray is connected again", func() bool { return strings.Contains(metrics(t, b.morays[0]), "postgres_cluster_connected 1") })
+	eventually(t, "moray is connected again", func() bool { return strings.Contains(metrics(t, b.morays[0]), "moray_cluster_connected 1") })
 	return 0
 }
 

@@ -114,6 +114,12 @@ func family(pid int) []int {
 	return all
 }
 
+// alive reports whether a process has memory still. A zombie, which waits for its parent to take notice, has none.
+func alive(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && strings.Contains(string(text), "VmRSS:")
+}
+
 func signalAll(pids []int, s syscall.Signal) {
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, s) // one that is gone is as good

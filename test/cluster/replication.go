@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -155,13 +156,17 @@ func (n *node) start(t testing.TB) {
 // pids returns all processes of the server.
 func (n *node) pids() []int { return family(n.server.cmd.Process.Pid) }
 
-// kill ends all processes at once, as a power cut would.
+// kill ends all processes at once, as a power cut would. The first is stopped before, or it would start another meanwhile.
 func (n *node) kill(t testing.TB) {
 	t.Helper()
-	if n.server.running() {
-		signalAll(n.pids(), syscall.SIGKILL)
-		n.server.await(t, "PostgreSQL "+n.name)
+	if !n.server.running() {
+		return
 	}
+	n.server.signal(syscall.SIGSTOP)
+	pids := n.pids()
+	signalAll(pids, syscall.SIGKILL)
+	n.server.await(t, "PostgreSQL "+n.name)
+	eventually(t, "no process of PostgreSQL "+n.name+" is left", func() bool { return !slices.ContainsFunc(pids, alive) })
 }
 
 // stop ends the server with a signal: SIGINT ends sessions and shuts down, SIGQUIT ends at once.
