@@ -23,7 +23,8 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve -f config.json [-p port] [-k port] [-v]",
 		Short: "Run a server as configured",
-		Long: `Run a server as its configuration file says. The file is JSON, in the form of the original Moray.
+		Long: `Run a server as its configuration file says. The file is JSON, in the form of the original Moray, or the same
+in YAML. Variables of the environment count instead of what it says: MORAY_CONFIG__FAST__MAXINFLIGHT=100 sets fast.maxInFlight.
 
 The log goes to stderr, one JSON record a line, or to syslog. SIGTERM and SIGINT let the requests in flight finish and
 then end the server; a second one ends it at once. The word "serve" may be left out.`,
@@ -53,7 +54,7 @@ then end the server; a second one ends it at once. The word "serve" may be left 
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&file, "file", "f", "", "configuration `file` (JSON)")
+	flags.StringVarP(&file, "file", "f", "", "configuration `file` (JSON or YAML)")
 	flags.StringVarP(&port, "port", "p", "", "RPC `port`, instead of the file's")
 	flags.StringVarP(&monitorPort, "monitor-port", "k", "", "monitor `port`, instead of the file's")
 	flags.CountVarP(&verbose, "verbose", "v", "log more; may be repeated")

@@ -36,6 +36,8 @@ type Config struct {
 	Plugins    []Plugin // in the order of their names
 	Access     Access
 	Grace      time.Duration // for requests in flight at shutdown; more than 0
+
+	settings []Setting
 }
 
 // Plugin says how to run a program with hooks.
@@ -120,7 +122,8 @@ func (e *InvalidError) Error() string {
 	return "InvalidMorayConfigError: " + strings.Join(e.Problems, ", ")
 }
 
-// Load reads and checks the configuration file at path. See [Parse].
+// Load reads and checks the configuration file at path. Variables of the process's environment count instead of what the file
+// says, see [WithEnvironment], and the overrides instead of both. See [Parse].
 func Load(path string, overrides ...Override) (c *Config, warnings []string, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -130,18 +133,22 @@ func Load(path string, overrides ...Override) (c *Config, warnings []string, err
 		}
 		return nil, nil, &ParseError{path, err}
 	}
-	return Parse(path, text, overrides...)
+	return Parse(path, text, append([]Override{WithEnvironment(os.Environ())}, overrides...)...)
 }
 
-// Parse checks the text of a configuration file; name is its path and stands in errors only. The text is JSON. Defaults are
-// filled in, the overrides are applied to what the file says, in order, and the result is checked. The error is a *[ParseError]
-// or an *[InvalidError].
+// Parse checks the text of a configuration file. Name is its path: the text is YAML if that ends in .yaml or .yml, otherwise JSON.
+// The overrides are applied to what the file says, in order, defaults are filled in, and the result is checked. The error is a
+// *[ParseError] or an *[InvalidError].
 //
 // The warnings, one sentence each without a full stop, name what is in the file and has no effect or an unusual one.
 //
 // The environment variable MORAY_DB_NAME names the database of a cluster, if the file does not.
 func Parse(name string, text []byte, overrides ...Override) (c *Config, warnings []string, err error) {
-	root, err := decode(text)
+	format := decode
+	if isYAML(name) {
+		format = decodeYAML
+	}
+	root, err := format(text)
 	if err != nil {
 		return nil, nil, &ParseError{name, err}
 	}
@@ -150,12 +157,13 @@ func Parse(name string, text []byte, overrides ...Override) (c *Config, warnings
 		override(&d)
 	}
 	d.complete()
-	if problems := d.problems(); len(problems) > 0 {
+	if problems := append(d.wrong, d.problems()...); len(problems) > 0 {
 		return nil, nil, &InvalidError{problems}
 	}
 	c, err = d.build()
 	if err != nil {
 		return nil, nil, &InvalidError{[]string{err.Error()}}
 	}
+	c.settings = d.settings()
 	return c, d.warnings, nil
 }

@@ -22,13 +22,15 @@ type draft struct {
 	root     any
 	verbose  int
 	warnings []string
+	wrong    []string          // problems that were found before the schema is asked
+	sources  map[string]string // of values that are not from the file, by path
 }
 
 func (d *draft) warn(format string, args ...any) {
 	d.warnings = append(d.warnings, fmt.Sprintf(format, args...))
 }
 
-// decode returns the value that text, which is JSON, stands for.
+// decode returns the value that text, which is JSON, stands for, as encoding/json decodes it.
 func decode(text []byte) (any, error) {
 	var root any
 	err := json.Unmarshal(text, &root)
@@ -98,6 +100,7 @@ func (d *draft) fill(path string, s *jsonschema.Schema, o object) {
 		case !present && property.Default != nil:
 			value = newDefault(property)
 			o[name] = value
+			d.from([]string{path, name}, sourceDefault)
 		}
 		if inner, ok := value.(object); ok {
 			d.fill(path+"."+name, property, inner)

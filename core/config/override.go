@@ -19,6 +19,7 @@ func withNumber(name string, n int) Override {
 	return func(d *draft) {
 		if root, ok := d.root.(object); ok {
 			root[name] = float64(n)
+			d.from([]string{"config", name}, sourceCommandLine)
 		}
 	}
 }

@@ -28,6 +28,9 @@ func (d *draft) problems() []string {
 	texts := make([]string, len(all))
 	for i, p := range all {
 		texts[i] = p.path + " " + p.text
+		if source := d.sources[p.path]; strings.HasPrefix(source, variablePrefix) {
+			texts[i] += " (from " + source + ")"
+		}
 	}
 	return texts
 }

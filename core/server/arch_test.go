@@ -66,7 +66,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang":      {"core/cluster", "core/monitor", "core/pgstore", "core/rpc", "core/server", "hooks"},
 	"github.com/santhosh-tekuri/jsonschema/v5": {"core/bucket", "core/config", "core/reconcile"},
 	"github.com/spf13/cobra":                   {"cmd/moray"},
-	"go.yaml.in/yaml/v3":                       {"cmd/moray", "cmd/moray/tools", "core/reconcile"},
+	"go.yaml.in/yaml/v3":                       {"cmd/moray", "cmd/moray/tools", "core/config", "core/reconcile"},
 	"github.com/go-zookeeper/zk":               {"core/cluster", "core/cluster/zktest"},
 	"go.uber.org/goleak":                       {"core/pgstore/pgtest", "core/cluster/zktest"},
 	"github.com/prometheus/common":             {"core/monitor"},
