@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
+	"go.yaml.in/yaml/v3"
 )
 
 // Setting is one key with its value. Lists, and sections without members, are values.
@@ -130,6 +132,54 @@ func (c *Config) JSON() ([]byte, error) {
 		o[s.Path[len(s.Path)-1]] = s.Value
 	}
 	return json.MarshalIndent(root, "", "  ")
+}
+
+// YAML returns the settings as a document in which a comment tells where each one is from, unless that is the file. Secrets are
+// hidden.
+func (c *Config) YAML() ([]byte, error) {
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	sections := map[string]*yaml.Node{"": root}
+	for _, s := range c.settings {
+		at := root
+		for i := range len(s.Path) - 1 {
+			name := strings.Join(s.Path[:i+1], ".")
+			inner, ok := sections[name]
+			if !ok {
+				inner = &yaml.Node{Kind: yaml.MappingNode}
+				sections[name] = inner
+				at.Content = append(at.Content, textNode(s.Path[i]), inner)
+			}
+			at = inner
+		}
+		var value yaml.Node
+		if err := value.Encode(plain(s.Value)); err != nil {
+			return nil, err
+		}
+		value.LineComment = s.Source
+		if value.Kind != yaml.ScalarNode {
+			value.Style = yaml.FlowStyle
+		}
+		at.Content = append(at.Content, textNode(s.Path[len(s.Path)-1]), &value)
+	}
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	err := e.Encode(root)
+	return b.Bytes(), err
+}
+
+func textNode(text string) *yaml.Node {
+	var n yaml.Node
+	n.SetString(text)
+	return &n
+}
+
+// plain returns a whole number as an integer, which YAML writes without an exponent.
+func plain(v any) any {
+	if f, ok := v.(float64); ok && f == float64(int64(f)) {
+		return int64(f)
+	}
+	return v
 }
 
 // Changes returns the names of the settings that next has otherwise than c, in the order of their names.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/kaizengarden/moray/core/config"
 )
@@ -68,6 +69,28 @@ func TestSecretsAreHidden(t *testing.T) {
 		var back struct{ Standalone struct{ URL string } }
 		if err := json.Unmarshal(shown, &back); err != nil || back.Standalone.URL != want {
 			t.Errorf("%s: shown as %s, error %v", url, back.Standalone.URL, err)
+		}
+	}
+}
+
+// TestPrintedCanBeRead prints the configuration in both forms, and expects that what is printed means the same, but for secrets.
+func TestPrintedCanBeRead(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"standalone", "manatee", "patroni"} {
+		c, _ := load(t, "testdata/"+name+".json")
+		for ext, print := range map[string]func() ([]byte, error){".json": c.JSON, ".yaml": c.YAML} {
+			text, err := print()
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, _, err := config.Parse(name+ext, text)
+			if err != nil {
+				t.Errorf("%s%s: %v", name, ext, err)
+				continue
+			}
+			if diff := cmp.Diff(c, again, exported, cmpopts.IgnoreFields(config.URL{}, "Password")); diff != "" {
+				t.Errorf("%s%s (-before +after):\n%s\n%s", name, ext, diff, text)
+			}
 		}
 	}
 }
