@@ -16,11 +16,6 @@ import (
 // variablePrefix begins the names of environment variables that stand for keys.
 const variablePrefix = "MORAY_CONFIG__"
 
-// variable returns the name of the environment variable for a key, whose path begins with config.
-func variable(path []string) string {
-	return variablePrefix + strings.ToUpper(strings.Join(path[1:], "__"))
-}
-
 // WithEnvironment lets variables of an environment, which are NAME=value, count instead of what the file says:
 // MORAY_CONFIG__STANDALONE__PG__MAXCONNECTIONS is config.standalone.pg.maxConnections. Two underscores stand between the names of
 // keys; case, and single underscores, do not matter. Texts are taken as they are; everything else is JSON, where a list of texts may
