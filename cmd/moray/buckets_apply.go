@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kaizengarden/moray/core/bucket"
-	"github.com/kaizengarden/moray/core/pgstore"
 	"github.com/kaizengarden/moray/core/reconcile"
 )
 
@@ -43,7 +42,7 @@ not end in time; 1 an error.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.stdout, a.progress = cmd.OutOrStdout(), newProgress(cmd.ErrOrStderr())
-			store, stop, err := a.open(cmd.Context())
+			planner, stop, err := a.begin(cmd)
 			if err != nil {
 				return err
 			}
@@ -52,11 +51,7 @@ not end in time; 1 an error.`,
 			if err != nil {
 				return err
 			}
-			applier, err := a.applier(cmd, store, saved)
-			if err != nil {
-				return err
-			}
-			result, err := applier.Apply(cmd.Context(), documents, saved)
+			result, err := a.applier(cmd, planner, saved).Apply(cmd.Context(), documents, saved)
 			a.progress.clear()
 			return a.conclude(result, err)
 		},
@@ -85,11 +80,7 @@ func (a *applying) read(args []string) ([]*reconcile.Document, *reconcile.Plan, 
 	return documents, saved, nil
 }
 
-func (a *applying) applier(cmd *cobra.Command, store *pgstore.Store, saved *reconcile.Plan) (*reconcile.Applier, error) {
-	planner, err := a.planner(cmd.Context(), store)
-	if err != nil {
-		return nil, err
-	}
+func (a *applying) applier(cmd *cobra.Command, planner *reconcile.Planner, saved *reconcile.Plan) *reconcile.Applier {
 	if saved != nil { // what is to be done was decided when it was made
 		planner.Directory, planner.Revision = saved.Directory, saved.Revision
 		planner.Only, planner.Prune = saved.Only, saved.Prune
@@ -108,7 +99,7 @@ func (a *applying) applier(cmd *cobra.Command, store *pgstore.Store, saved *reco
 			fmt.Fprintf(a.stdout, "done: %s (%s)\n", c.Bucket, took.Round(time.Millisecond))
 		},
 		Progress: a.progress.show,
-	}, nil
+	}
 }
 
 // conclude says how it ended.

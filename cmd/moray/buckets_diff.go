@@ -18,16 +18,16 @@ Exit status: 0 there is none; 2 there is one; 1 an error.`,
 		Example: "  moray buckets diff --url postgres://moray@db.example.com/moray",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			documents, err := reconcile.ReadDir(p.dir)
-			if err != nil {
-				return err
-			}
-			store, stop, err := p.open(cmd.Context())
+			planner, stop, err := p.begin(cmd)
 			if err != nil {
 				return err
 			}
 			defer stop()
-			difference, err := (&reconcile.Planner{Store: store, Only: p.buckets}).Diff(cmd.Context(), documents)
+			documents, err := reconcile.ReadDir(p.dir)
+			if err != nil {
+				return err
+			}
+			difference, err := planner.Diff(cmd.Context(), documents)
 			if err != nil {
 				return err
 			}

@@ -24,12 +24,13 @@ The definitions go to the output, or with --into each into a file of its own. Fi
 		Example: `  moray buckets export --url postgres://moray@db.example.com/moray --into buckets.d
   moray buckets export -f config.json vmapi_vms`,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			store, stop, err := p.open(cmd.Context())
+			p.buckets = names
+			planner, stop, err := p.begin(cmd)
 			if err != nil {
 				return err
 			}
 			defer stop()
-			all, err := (&reconcile.Planner{Store: store, Only: names}).Export(cmd.Context())
+			all, err := planner.Export(cmd.Context())
 			if err != nil {
 				return err
 			}

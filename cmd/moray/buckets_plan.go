@@ -59,16 +59,12 @@ func (p *planning) plan(cmd *cobra.Command) (*reconcile.Plan, error) {
 	if planWriters[p.output] == nil {
 		return nil, fmt.Errorf("unknown output %q: it is text, json or markdown", p.output)
 	}
-	documents, err := reconcile.ReadDir(p.dir)
-	if err != nil {
-		return nil, err
-	}
-	store, stop, err := p.open(cmd.Context())
+	planner, stop, err := p.begin(cmd)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	planner, err := p.planner(cmd.Context(), store)
+	documents, err := reconcile.ReadDir(p.dir)
 	if err != nil {
 		return nil, err
 	}

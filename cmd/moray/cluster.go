@@ -73,11 +73,11 @@ type clusterReport struct {
 
 // lookUp finds the primary and asks it.
 func lookUp(ctx context.Context, db *database, timeout time.Duration) (*clusterReport, error) {
-	c, err := db.config()
+	target, err := db.target()
 	if err != nil {
 		return nil, err
 	}
-	found, err := server.NewDatabase(c, pgstore.Config{Log: slog.New(slog.DiscardHandler)})
+	found, err := server.NewDatabase(target.Config, pgstore.Config{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type dev struct {
 	dataDir     string
 	port        int
 	monitorPort int
+	buckets     string
 	verbose     int
 	plugins     map[string]string // programs by name
 	stdout      io.Writer
@@ -57,6 +58,7 @@ if they are missing.`,
 	flags.IntVar(&d.port, "port", 2020, "RPC `port`; 0 lets the system choose")
 	flags.IntVar(&d.monitorPort, "monitor-port", 3020, "monitor `port`; 0 for none")
 	flags.StringToStringVar(&d.plugins, "plugin", nil, "run a plugin with hooks: `NAME=PROGRAM`; may be repeated")
+	flags.StringVar(&d.buckets, "buckets", "buckets.d", "`directory` of definitions to apply, at the start and when they change, if it is there")
 	flags.CountVarP(&d.verbose, "verbose", "v", "log more; may be repeated")
 	return cmd
 }
@@ -120,6 +122,7 @@ func (d *dev) serve(ctx context.Context, pg *localpg.Server, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
+	defer onHangup(s.Reload)()
 	err = s.Run(ctx)
 	sample.Wait()
 	if err != nil {
@@ -133,6 +136,9 @@ func (d *dev) serve(ctx context.Context, pg *localpg.Server, log *slog.Logger) e
 func (d *dev) config(pg *localpg.Server) []byte {
 	text := fmt.Appendf(nil, `{"bindip":"127.0.0.1","port":%d,"monitorPort":%d,"bunyan":{},"server_uuid":"dev","datacenter":"dev",`,
 		d.port, d.monitorPort)
+	if info, err := os.Stat(d.buckets); err == nil && info.IsDir() {
+		text = append(jsvalue.AppendString(append(text, `"reconcile":{"directory":`...), d.buckets), "},"...)
+	}
 	text = append(text, `"standalone":{"pg":{"maxConnections":8},"url":`...)
 	text = jsvalue.AppendString(text, pg.DSN("moray", "moray"))
 	return append(text, "}}"...)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kaizengarden/moray/core/pgstore"
 	"github.com/kaizengarden/moray/core/reconcile"
 )
 
@@ -45,10 +44,29 @@ func (p *planning) changeFlags(cmd *cobra.Command) {
 	flags.BoolVarP(&p.verbose, "verbose", "v", false, "show also the statements that concern our own records")
 }
 
-// planner makes the planner of a command.
-func (p *planning) planner(ctx context.Context, store *pgstore.Store) (*reconcile.Planner, error) {
+// begin connects to the database and makes the planner of a command. stop ends the connection.
+func (p *planning) begin(cmd *cobra.Command) (planner *reconcile.Planner, stop func(), err error) {
+	target, err := p.target()
+	if err != nil {
+		return nil, nil, err
+	}
+	if flag := cmd.Flags().Lookup("dir"); flag != nil && !flag.Changed && target.Reconcile.Directory != "" {
+		p.dir = target.Reconcile.Directory
+	}
+	if planner, err = p.planner(cmd.Context()); err != nil {
+		return nil, nil, err
+	}
+	store, stop, err := target.open(cmd.Context())
+	if err != nil {
+		return nil, nil, err
+	}
+	planner.Store, planner.Triggers = store, target.hooks
+	return planner, stop, nil
+}
+
+func (p *planning) planner(ctx context.Context) (*reconcile.Planner, error) {
 	planner := &reconcile.Planner{
-		Store: store, Only: p.buckets, Prune: p.prune, Rows: p.rows, Directory: p.dir, Revision: p.revision, By: whoAmI(),
+		Only: p.buckets, Prune: p.prune, Rows: p.rows, Directory: p.dir, Revision: p.revision, By: whoAmI(),
 	}
 	for _, text := range p.allow {
 		consent, err := reconcile.ParseConsent(text)

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +29,8 @@ func serveCommand() *cobra.Command {
 in YAML. Variables of the environment count instead of what it says: MORAY_CONFIG__FAST__MAXINFLIGHT=100 sets fast.maxInFlight.
 
 The log goes to stderr, one JSON record a line, or to syslog. SIGTERM and SIGINT let the requests in flight finish and
-then end the server; a second one ends it at once. The word "serve" may be left out.`,
+then end the server; a second one ends it at once. SIGHUP makes it look at its definitions of buckets again. The word
+"serve" may be left out.`,
 		Example: "  moray serve -f /etc/moray/config.json -p 2021 -k 3021",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -79,6 +82,7 @@ func serve(ctx context.Context, file string, overrides []config.Override, stderr
 	if err != nil {
 		return err
 	}
+	defer onHangup(s.Reload)()
 	return s.Run(ctx)
 }
 
@@ -119,4 +123,22 @@ func syslogOptions(c config.Syslog) bunyan.SyslogOptions {
 		o.Network, o.Address = "unixgram", "/dev/log"
 	}
 	return o
+}
+
+// onHangup calls reload at each SIGHUP, until the function that it returns is called.
+func onHangup(reload func()) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range signals {
+			reload()
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-ended
+	}
 }

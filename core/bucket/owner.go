@@ -37,6 +37,8 @@ type Pace struct {
 type Live struct {
 	Record *Record // nil if there is no such bucket; without what the catalogue knows
 	Owner  *Owner  // nil if no document defines it
+	// Fingerprint is that of the record, empty without one.
+	Fingerprint string
 }
 
 // Name is the name of the bucket.

@@ -75,11 +75,20 @@ func (d *draft) build() (*Config, error) {
 	if c.Access, err = newAccess(root); err != nil {
 		return nil, err
 	}
+	c.Reconcile = newReconcile(root.section("reconcile"))
 	if fewest := inFlight(c.Pool); c.Fast.MaxInFlight < fewest {
 		d.warn("config.fast.maxInFlight is below pg.maxQueueLength + pg.maxConnections (%d): "+
 			"one client is held back before the queue is full", fewest-1)
 	}
 	return c, nil
+}
+
+func newReconcile(s section) Reconcile {
+	r := Reconcile{Directory: s.text("directory"), Mode: s.text("mode"), Exit: s.text("onError") == "exit", Reindex: s["reindex"] == true}
+	if r.Directory == "" {
+		r.Mode = "off"
+	}
+	return r
 }
 
 func newLog(bunyan section, verbose int) Log {

@@ -35,6 +35,7 @@ type Config struct {
 	Fast       Fast
 	Plugins    []Plugin // in the order of their names
 	Access     Access
+	Reconcile  Reconcile
 	Grace      time.Duration // for requests in flight at shutdown; more than 0
 
 	settings []Setting
@@ -56,6 +57,14 @@ type Plugin struct {
 	MemorySet       bool   // the file says MaxMemory
 	MaxOpenFiles    uint64 // 0: no bound
 	MaxAddressSpace uint64 // bytes; 0: no bound
+}
+
+// Reconcile says what is done with buckets that are defined in files.
+type Reconcile struct {
+	Directory string // empty for none
+	Mode      string // off, check or apply
+	Exit      bool   // end if the files cannot be applied at the start
+	Reindex   bool   // fill new indexes
 }
 
 // Log says how much is logged, and where to.

@@ -42,6 +42,8 @@ func defaults() *config.Config {
 		},
 		Fast:  config.Fast{MaxFrameBytes: 64 << 20, MaxInFlight: 4096, WriteTimeout: 30 * time.Second, UnsentBytes: 1 << 20},
 		Grace: 10 * time.Second,
+
+		Reconcile: config.Reconcile{Mode: "off", Reindex: true},
 	}
 }
 
@@ -207,6 +209,8 @@ func TestLoadEverything(t *testing.T) {
 			},
 		},
 		Grace: 1500 * time.Millisecond,
+
+		Reconcile: config.Reconcile{Directory: "/etc/moray/buckets.d", Mode: "check", Exit: true},
 	}
 	got, warnings := load(t, "testdata/everything.json")
 	if diff := cmp.Diff(want, got, exported); diff != "" {

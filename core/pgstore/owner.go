@@ -212,6 +212,7 @@ func readLive(row object.Row) (live bucket.Live, err error) {
 			Name: string(row[0]), Index: clone(row[1]), Pre: clone(row[2]), Post: clone(row[3]), Options: clone(row[4]),
 			Reindexing: clone(row[5]), Generation: uint32(generation),
 		}
+		live.Fingerprint = live.Record.Fingerprint()
 	}
 	if row[7] != nil {
 		live.Owner, err = readOwner(string(row[7]), row[8:])

@@ -66,36 +66,37 @@ func TestBuildIndexMeetsDrop(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	db.Exec(t, `CREATE TABLE b (a TEXT)`)
-	reader := db.Connect(t)
-	if _, err := reader.Exec(t.Context(), `BEGIN; INSERT INTO b VALUES ('x')`); err != nil {
-		t.Fatal(err)
-	}
 	dropper, err := pgx.Connect(t.Context(), db.SuperURL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer dropper.Close(context.Background())
-	if _, err := dropper.Exec(t.Context(), `SET deadlock_timeout = '1h'; BEGIN; LOCK TABLE b IN ROW EXCLUSIVE MODE`); err != nil {
-		t.Fatal(err)
+	// It is the build that looks for deadlocks, and not before the drop has begun.
+	for _, sql := range []string{
+		`ALTER DATABASE ` + db.Name + ` SET deadlock_timeout = '3s'`, `SET deadlock_timeout = '1h'`,
+		`BEGIN`, `LOCK TABLE b IN ROW EXCLUSIVE MODE`,
+	} {
+		if _, err := dropper.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
 	}
-	waiting := func(n string) func() bool {
-		return func() bool { return db.Strings(t, `SELECT count(*) FROM pg_locks WHERE NOT granted`)[0] == n }
-	}
+	looker := db.Connect(t)
 	dropped := make(chan error, 1)
 	index := bucket.Index{Name: "b_a_idx", Column: "a", Method: "BTREE"}
 	store := open(t, db.URL(), pgstore.Limits{})
 	err = store.InBucketSession(t.Context(), "b", func(s bucket.Session) error {
 		built := make(chan error, 1)
 		go func() { built <- s.BuildIndex(t.Context(), "b", index) }()
-		eventually(t, "the build waits for the two", waiting("1"))
+		eventually(t, "the build waits", func() bool {
+			var n int
+			err := looker.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+ WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX%'`).Scan(&n)
+			return err == nil && n == 1
+		})
 		go func() {
 			_, err := dropper.Exec(context.Background(), `DROP TABLE b; COMMIT`)
 			dropped <- err
 		}()
-		eventually(t, "the drop waits for the build", waiting("2"))
-		if _, err := reader.Exec(t.Context(), `COMMIT`); err != nil {
-			t.Error(err)
-		}
 		if err := <-built; !errors.Is(err, bucket.ErrInterrupted) {
 			t.Errorf("the build ended with %v", err)
 		}

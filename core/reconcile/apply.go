@@ -89,6 +89,7 @@ func (a *Applier) Apply(ctx context.Context, documents []*Document, saved *Plan)
 			if err == nil {
 				err = a.carryOut(ctx, c)
 			}
+			delete(plan.drifts, c.Bucket)
 			switch {
 			case err != nil:
 				return &PartialError{Applied: result.Applied, Failed: c.Bucket, Err: err}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"iter"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -189,13 +190,14 @@ func (d *Document) refused(err error) Problem {
 		place, _, _ := strings.Cut(rest, ":")
 		return d.Problem("/spec/schema"+strings.ReplaceAll(place, ".", "/"), "spec.schema"+rest)
 	}
-	for _, member := range []string{"pre", "post", "options"} {
-		if strings.HasPrefix(text, "bucket."+member) {
-			return d.Problem("/spec/"+member, strings.Replace(text, "bucket", "spec", 1))
-		}
+	if m := placed.FindStringSubmatch(text); m != nil {
+		return d.Problem("/spec/"+m[1]+"/"+m[2], "spec"+strings.TrimPrefix(text, "bucket"))
 	}
 	return d.Problem("/spec", text)
 }
+
+// placed finds the member that the text of a fault about a definition begins with, and the number of its element.
+var placed = regexp.MustCompile(`^bucket\.(pre|post|options)(?:\[(\d+)\])?`)
 
 // said is what an error says to people: without the name of a fault.
 func said(err error) string {

@@ -29,7 +29,8 @@ type Plan struct {
 	// State identifies the live definitions that the plan was made for.
 	State string `json:"state"`
 
-	quiet []*Change // of buckets that are as they should be, where only the record of who owns them is not
+	drifts map[string]string // of managed buckets: how they are others than was applied
+	quiet  []*Change         // of buckets that are as they should be, where only the record of who owns them is not
 }
 
 // planFormat is the only value of Plan.Format so far.
@@ -268,7 +269,7 @@ func stateOf(live map[string]bucket.Live, names []string) string {
 		l := live[name]
 		definition, owner := "none", "none"
 		if l.Record != nil {
-			definition = l.Record.Fingerprint()
+			definition = l.Fingerprint
 		}
 		if l.Owner != nil {
 			owner = l.Owner.Hash

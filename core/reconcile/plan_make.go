@@ -49,7 +49,7 @@ func (p *Planner) make(ctx context.Context, documents []*Document) (*Plan, error
 	}
 	plan := &Plan{
 		Format: planFormat, Directory: p.Directory, Revision: p.Revision, Allow: p.Allow, Only: p.Only, Prune: p.Prune,
-		Changes: []*Change{}, Unchanged: []string{}, Adopt: []string{}, Documents: []Original{},
+		Changes: []*Change{}, Unchanged: []string{}, Adopt: []string{}, Documents: []Original{}, drifts: map[string]string{},
 	}
 	defined := map[string]bool{}
 	var concerned []string
@@ -77,6 +77,9 @@ func (p *Planner) make(ctx context.Context, documents []*Document) (*Plan, error
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(live)) {
+		if how := drift(live[name]); how != "" {
+			plan.drifts[name] = how
+		}
 		switch {
 		case defined[name]:
 		case live[name].Owner == nil:
@@ -119,10 +122,10 @@ func (p *Planner) change(ctx context.Context, d *Document, l bucket.Live) (*Chan
 	c.Drift = drift(l)
 	c.Superseded = l.Owner != nil && slices.Contains(l.Owner.Superseded, d.Hash())
 	c.next = d.Config
-	if l.Record == nil || l.Record.Fingerprint() != d.Fingerprint() {
+	if l.Record == nil || l.Fingerprint != d.Fingerprint() {
 		// What is there was accepted once: only what is new is shown to the plugins.
 		config, err := bucket.ParseConfig(ctx, p.Triggers, d.Name, d.Definition)
-		if fault.From(err) != nil {
+		if f := fault.From(err); f != nil && f.Name != fault.HookUnavailable {
 			problem := d.refused(err)
 			c.Source = fmt.Sprintf("%s:%d:%d", problem.File, problem.Line, problem.Column)
 			return c.refuse(problem.Text), nil
@@ -134,7 +137,7 @@ func (p *Planner) change(ctx context.Context, d *Document, l bucket.Live) (*Chan
 	switch {
 	case l.Record == nil:
 		return p.create(ctx, c)
-	case l.Record.Fingerprint() == c.next.Fingerprint():
+	case l.Fingerprint == c.next.Fingerprint():
 		return p.settings(ctx, c, l)
 	}
 	if why := c.versions(); why != "" {
@@ -150,7 +153,7 @@ func drift(l bucket.Live) string {
 		return ""
 	case l.Record == nil:
 		return "the bucket was deleted since " + applied(l.Owner)
-	case l.Record.Fingerprint() != l.Owner.Fingerprint:
+	case l.Fingerprint != l.Owner.Fingerprint:
 		return "a client changed the bucket since " + applied(l.Owner)
 	}
 	return ""

@@ -46,7 +46,7 @@ var edges = []struct {
 	{"core/pgstore", "core/bucket core/fault core/field core/jsvalue core/object core/query"},
 	{"core/reconcile", "core/bucket core/fault core/jsvalue core/spelling schemas"},
 	{"core/rpc", "core/access core/bucket core/fast core/fault core/jsvalue core/object core/query core/shape"},
-	{"core/server", "core/access core/bucket core/cluster core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/rpc"},
+	{"core/server", "core/access core/bucket core/cluster core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/reconcile core/rpc"},
 
 	{"core/client", "core/fast core/jsvalue"},
 	{"hooks/internal/wire", ""},
@@ -63,9 +63,10 @@ var edges = []struct {
 // owners say where a library stays.
 var owners = map[string][]string{
 	"github.com/jackc/pgx/v5":                  {"core/pgstore", "core/pgstore/pgtest"},
-	"github.com/prometheus/client_golang":      {"core/cluster", "core/monitor", "core/pgstore", "core/rpc", "core/server", "hooks"},
+	"github.com/prometheus/client_golang":      {"core/cluster", "core/monitor", "core/pgstore", "core/reconcile", "core/rpc", "core/server", "hooks"},
 	"github.com/santhosh-tekuri/jsonschema/v5": {"core/bucket", "core/config", "core/reconcile"},
 	"github.com/spf13/cobra":                   {"cmd/moray"},
+	"github.com/fsnotify/fsnotify":             {"core/reconcile"},
 	"go.yaml.in/yaml/v3":                       {"cmd/moray", "cmd/moray/tools", "core/config", "core/reconcile"},
 	"github.com/go-zookeeper/zk":               {"core/cluster", "core/cluster/zktest"},
 	"go.uber.org/goleak":                       {"core/pgstore/pgtest", "core/cluster/zktest"},

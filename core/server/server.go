@@ -1,7 +1,8 @@
 // Package server joins the parts of moray to a server: configuration in, [Server.Run] until the context ends. It can be used by
 // other programs; cmd/moray is one of them.
 //
-// Parts start in the order monitor, cluster, hooks, database, listener, and stop in the reverse order: what is used stops after its users.
+// Parts start in the order monitor, cluster, hooks, database, definitions, listener, and stop in the reverse order: what is used stops
+// after its users.
 package server
 
 import (
@@ -21,6 +22,7 @@ import (
 	"github.com/kaizengarden/moray/core/monitor"
 	"github.com/kaizengarden/moray/core/object"
 	"github.com/kaizengarden/moray/core/pgstore"
+	"github.com/kaizengarden/moray/core/reconcile"
 	"github.com/kaizengarden/moray/core/rpc"
 )
 
@@ -36,6 +38,8 @@ type Server struct {
 	monitor *monitor.Monitor
 
 	cleanUpAgain chan struct{} // capacity 1
+
+	reconciler *reconcile.Reconciler
 }
 
 // Options are what a configuration file does not say. All are optional.
@@ -95,6 +99,10 @@ func New(c *config.Config, o Options) (*Server, error) {
 		}
 		buckets.Triggers, objects.Triggers = s.hooks, s.hooks
 		checks = append(checks, monitor.Check{Name: "hooks", Run: s.hooksReady})
+	}
+	s.reconciler = s.newReconciler(host, registerer)
+	if c.Reconcile.Mode != reconcile.ModeOff {
+		checks = append(checks, monitor.Check{Name: "buckets", Run: s.definitionsReady})
 	}
 	s.fast = &fast.Server{
 		Handler: handler,
@@ -175,9 +183,13 @@ func (s *Server) serve(ctx context.Context, l listeners) error {
 	}
 	stopStore := start(ctx, fail, "database", s.store.Run)
 	stopWatch := start(ctx, fail, "watch of bucket definitions", func(ctx context.Context) error {
-		return s.store.WatchBuckets(ctx, s.buckets.Cache.Forget, s.buckets.Cache.Purge)
+		return s.store.WatchBuckets(ctx, func(name string) {
+			s.buckets.Cache.Forget(name)
+			s.reconciler.Notice()
+		}, s.buckets.Cache.Purge)
 	})
 	stopCleanUp := start(ctx, fail, "clean-up after unfinished updates", s.cleanUp)
+	stopReconciler := start(ctx, fail, "definitions of buckets", s.reconciler.Run)
 
 	addresses.RPC = l.rpc.Addr()
 	s.log.Info("Moray listening on port "+portOf(l.rpc), "address", addressOf(l.rpc))
@@ -185,7 +197,7 @@ func (s *Server) serve(ctx context.Context, l listeners) error {
 		s.options.Ready(addresses)
 	}
 	err := s.serveClients(ctx, fail, l)
-	return errors.Join(err, stopCleanUp(), stopWatch(), stopStore(), stopHooks(), stopCluster(), stopMonitor())
+	return errors.Join(err, stopReconciler(), stopCleanUp(), stopWatch(), stopStore(), stopHooks(), stopCluster(), stopMonitor())
 }
 
 // serveClients answers requests until ctx ends, or a listener fails.
@@ -222,6 +234,7 @@ func (s *Server) serveFast(ctx context.Context, ln net.Listener) error {
 // one. What was left unfinished there is looked for here.
 func (s *Server) primaryChanged() {
 	s.buckets.Cache.Purge()
+	s.reconciler.Notice()
 	select {
 	case s.cleanUpAgain <- struct{}{}:
 	default:

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kaizengarden/moray/core/pgstore/pgtest"
+)
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// output collects what a process that runs says.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) has(text string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return strings.Contains(o.buf.String(), text)
+}
+
+// serving runs moray serve, with the text of the object reconcile in its configuration, until the test ends.
+func serving(t *testing.T, db *pgtest.DB, reconcile string) (*exec.Cmd, *output) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.json")
+	text := fmt.Sprintf(`{"bindip":"127.0.0.1","port":0,"monitorPort":0,"bunyan":{},"server_uuid":"t","datacenter":"t",
+"standalone":{"pg":{},"url":%q},"reconcile":%s}`, db.URL(), reconcile)
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd, _ := moray(t, "serve", "-f", file)
+	out := &output{}
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env = append(os.Environ(), "TMPDIR=/tmp") // the sockets of plugins need a short path
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			cmd.Process.Kill()
+			cmd.Wait() //nolint:errcheck // because it was killed
+		}
+		if t.Failed() {
+			t.Logf("moray serve: %s", out.buf.String())
+		}
+	})
+	return cmd, out
+}
+
+// A server applies its definitions at the start and when a file changes, and looks again when it is told to.
+func TestServeDefinitions(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	dir := definitions(t, killedBefore)
+	cmd, out := serving(t, db, fmt.Sprintf(`{"directory":%q}`, dir))
+	buckets := func() string {
+		return strings.Join(db.Strings(t, "SELECT name, options FROM buckets_config ORDER BY 1"), " ")
+	}
+	eventually(t, "the bucket is made", func() bool { return buckets() == `users|{"version":1}` })
+	more := "apiVersion: moray/v1\nkind: Bucket\nmetadata: {name: more}\nspec: {}\n"
+	if err := os.WriteFile(filepath.Join(dir, "more.yaml"), []byte(more), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new bucket is made", func() bool { return buckets() == `more|{"version":0} users|{"version":1}` })
+
+	// As an original server changes a bucket: without telling anybody.
+	db.Exec(t, `UPDATE buckets_config SET options = '{"version":9}' WHERE name = 'users'`)
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the log says what an original server did", func() bool { return out.has("bucket differs from its definition") })
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the server ends with %v", err)
+	}
+}
+
+// A server that is told to ends at the start if it cannot apply its definitions, and says why.
+func TestServeExits(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	dir := definitions(t, "- broken")
+	cmd, out := serving(t, db, fmt.Sprintf(`{"directory":%q,"onError":"exit"}`, dir))
+	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("the server ends with %v", err)
+	}
+	if want := filepath.Join(dir, "buckets.yaml") + ":1:1: should be an object, not a list\nmoray: 1 problem\n"; !out.has(want) {
+		t.Errorf("it does not say %q", want)
+	}
+}
