@@ -28,7 +28,7 @@ PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and PGSSLMODE. The new database i
 			if address != "" {
 				u, err := config.ParseURL(address)
 				if err != nil {
-					return err
+					return fmt.Errorf("--url %w", err)
 				}
 				b.URL = u.ConnString()
 			}

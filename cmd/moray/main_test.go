@@ -3,12 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -50,6 +53,47 @@ func status(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// address says where the superuser finds the database's server: $SUPER is a URL, $SOCKET the directory and $NAME the name of the
+// database.
+func address(env *testscript.Env, db *pgtest.DB) error {
+	u, err := url.Parse(db.SuperURL())
+	if err != nil {
+		return err
+	}
+	env.Setenv("SUPER", db.SuperURL())
+	env.Setenv("SOCKET", u.Query().Get("host"))
+	env.Setenv("NAME", db.Name)
+	return nil
+}
+
+// port is the command of scripts that puts the number of a port into a variable: a free one, or one that is in use until the end.
+func port(ts *testscript.TestScript, _ bool, args []string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	if args[0] == "free" {
+		ts.Check(ln.Close())
+	} else {
+		ts.Defer(func() { ln.Close() })
+	}
+	_, number, err := net.SplitHostPort(ln.Addr().String())
+	ts.Check(err)
+	ts.Setenv(args[1], number)
+}
+
+// answer is the command of scripts that waits until a server answers at a port.
+func answer(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+args[0])
+		if err == nil {
+			conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("nobody answers: %v", err)
+		}
+	}
+}
+
 // The scripts of testdata/script run the program as its users do. Each has a database of its own: $DB is its URL, and the
 // command sql runs the statements of a file in it, and query prints the rows of a query. The command status runs a program whose
 // exit status counts.
@@ -67,10 +111,12 @@ func TestScripts(t *testing.T) {
 				Files: []string{script},
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("DB", db.URL())
-					return nil
+					return address(env, db)
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"status": status,
+					"port":   port,
+					"answer": answer,
 					"sql":    func(ts *testscript.TestScript, _ bool, args []string) { db.Exec(t, ts.ReadFile(args[0])) },
 					"query": func(ts *testscript.TestScript, _ bool, args []string) {
 						fmt.Fprintln(ts.Stdout(), strings.Join(db.Strings(t, args[0]), "\n"))

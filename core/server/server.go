@@ -155,12 +155,12 @@ func fastLimits(c *config.Config, pool pgstore.Limits) fast.Limits {
 // Run serves until ctx ends; then it lets the requests in flight finish, up to the grace period. It returns when everything
 // that it started has ended. The error is nil after such an end.
 func (s *Server) Run(ctx context.Context) error {
-	for _, method := range rpc.Methods() {
-		s.log.Info("registered RPC method", "component", "fast", "rpcmethod", method)
-	}
 	l, err := s.listen(ctx)
 	if err != nil {
 		return err
+	}
+	for _, method := range rpc.Methods() {
+		s.log.Info("registered RPC method", "component", "fast", "rpcmethod", method)
 	}
 	return s.serve(ctx, l)
 }
