@@ -96,6 +96,34 @@ func TestBrokenFrames(t *testing.T) {
 	}
 }
 
+// So do well-formed frames whose payload is not what their status asks for, without an answer.
+func TestBrokenPayloads(t *testing.T) {
+	t.Parallel()
+	addr := fasttest.Serve(t, &fast.Server{Handler: handlers{"ping": ping}})
+	bystander := fasttest.Dial(t, addr)
+	payloads := map[fast.Status][]string{
+		fast.StatusData: {
+			``, ` `, `{`, `{"d":[]}x`, "\ufeff" + `{"d":[]}`, `{'d':[]}`, "{\"d\":[\"\xff\"]}", `{"d":[` + strings.Repeat("[", jsvalue.MaxDepth) + strings.Repeat("]", jsvalue.MaxDepth) + `]}`,
+			`null`, `"x"`, `5`, `true`, `[]`, `{}`, `{"m":{"name":"ping"}}`, `{"m":{"name":"ping"},"d":null}`, `{"m":{"name":"ping"},"d":{}}`, `{"m":{"name":"ping"},"d":"x"}`,
+		},
+		fast.StatusEnd: {``, `null`, `{}`, `{"d":{}}`, `{"m":{"name":"ping"},"d":[]}`},
+		fast.StatusError: {
+			``, `null`, `{}`, `{"d":null}`, `{"d":[]}`, `{"d":{}}`, `{"d":{"name":"a"}}`, `{"d":{"message":"b"}}`, `{"d":{"name":1,"message":"b"}}`, `{"d":{"name":"a","message":null}}`,
+		},
+	}
+	for status, all := range payloads {
+		for i, payload := range all {
+			for _, v := range []fast.Version{fast.V1, fast.V2} {
+				p := fasttest.Dial(t, addr)
+				p.Write(withPayload(v, status, 1, payload))
+				p.Gone()
+			}
+			bystander.Request(fast.V2, uint32(i), "ping", `[]`)
+			bystander.Expect(fast.V2, fast.StatusEnd, uint32(i), `[]`)
+		}
+	}
+}
+
 // What stands behind a frame that ends the connection is never looked at, whether or not a request is pending.
 func TestDroppedConnectionDiscards(t *testing.T) {
 	t.Parallel()

@@ -67,6 +67,13 @@ func TestEtag(t *testing.T) {
 	}
 	check(`{"a":[1,null,"x",{}]}`, "5E6101A5")
 	check(`{"n":1e+21}`, "F80C4D70")
+	check(`{"a":"1"}`, "050CCC75")
+	check(`{"foo":"1"}`, "A101662A")
+	check(`{"a":"x","b":1}`, "1FFE9FD7")
+	check(`{"name":"a","num":1}`, "21EAB06E")
+	check(`{"name":"alice","num":5,"uniq":"u1","tags":["a","b"],"flag":true,"other":{"x":1}}`, "7438FB57")
+	check(`{"a":"日本😀","n":1}`, "61294FAC")
+	check(`{"email":"m@x","uid":"54408","tags":"one","dt":"2012-07-31T08:50:04Z","net":"10.88.88.200/24","extra":null}`, "B64FDD1D")
 	check(`{"s":"ā"}`, "D126A402")
 	check(`{"s":"😀"}`, "AE7E3188")
 	check(`{"s":"\u0000\b\t\n\f\r\u001f\"\\"}`, "1B03734D")

@@ -62,6 +62,9 @@ func (m *Monitor) Run(ctx context.Context, ln net.Listener) error {
 		// OPTIONS * is answered as everything else.
 		DisableGeneralOptionsHandler: true,
 	}
+	if addr, ok := ln.Addr().(*net.TCPAddr); ok {
+		m.Log.InfoContext(ctx, fmt.Sprintf("monitoring server started on port %d", addr.Port))
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	select {

@@ -2,6 +2,7 @@ package monitor_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -236,7 +237,9 @@ func TestProbesShareChecks(t *testing.T) {
 func TestStop(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
+	var log bytes.Buffer
 	addr, stop := start(t, &monitor.Monitor{
+		Log: slog.New(slog.NewTextHandler(&log, nil)),
 		Checks: []monitor.Check{{Name: "slow", Run: func(context.Context) error {
 			close(entered)
 			<-release
@@ -272,6 +275,10 @@ func TestStop(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Errorf("Run: %v", err)
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	if want := `level=INFO msg="monitoring server started on port ` + port + `"`; !strings.Contains(log.String(), want) {
+		t.Errorf("log is %q, want %s in it", log.String(), want)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ type race struct {
 	several     bool // some calls are batches, or reads of several keys
 	many        bool // some calls are updates and deletions of many
 	timeouts    bool // some calls have a timeout
+	quiet       bool // nothing happens that clients may hear of
 	crash       bool // PostgreSQL is the race's own
 
 	// trouble is what happens, again and again until the clients are done.
@@ -318,14 +320,14 @@ func (c *racer) call(calls []call) {
 
 // races have a name each for what happens in them.
 var races = map[string]race{
-	"Groups": {connections: 1, seen: func(r *running) string {
+	"Groups": {connections: 1, quiet: true, seen: func(r *running) string {
 		if executed, rounds := r.executed.Load(), r.rounds.Load(); executed < 2*rounds {
 			return fmt.Sprintf("%d statements in %d round trips are hardly shared", executed, rounds)
 		}
 		return r.needs(fault.EtagConflict, fault.ObjectNotFound)
 	}},
-	"TwoServers": {servers: 2, many: true, seen: func(r *running) string { return r.needs(fault.EtagConflict) }},
-	"LockedRows": {trouble: lockRow, seen: func(r *running) string { return r.needs("55P03") }},
+	"TwoServers": {servers: 2, many: true, quiet: true, seen: func(r *running) string { return r.needs(fault.EtagConflict) }},
+	"LockedRows": {trouble: lockRow, quiet: true, seen: func(r *running) string { return r.needs("55P03") }},
 	"Timeouts":   {timeouts: true, trouble: lockRow, seen: func(r *running) string { return r.needs(fault.QueryTimeout) }},
 	"UniqueViolations": {connections: 1, taken: true, seen: func(r *running) string {
 		return r.needs("23505", fault.UniqueAttribute)
@@ -438,6 +440,12 @@ func TestRaces(t *testing.T) {
 			t.Logf("%d operations: %d done, %d unknown; faults %v; SQLSTATEs %v", len(run.history.all), run.history.count(done), run.history.count(unknown), &run.faults, &run.states)
 			if !run.history.linearizable(t, apart) {
 				t.Error("no order of the operations explains all answers")
+			}
+			others := maps.Clone(run.faults.counts)
+			delete(others, string(fault.EtagConflict))
+			delete(others, string(fault.ObjectNotFound))
+			if r.quiet && len(others) > 0 {
+				t.Errorf("clients heard of %v", others)
 			}
 			if r.seen != nil {
 				if missing := r.seen(run); missing != "" {

@@ -79,6 +79,7 @@ func TestMerge(t *testing.T) {
 		{`{"dr":"[2019-07-04T00:00:00Z,)"}`, "", `{"dr":"[2019-07-04T00:00:00.000Z,)"}`},
 		{`{"nr":"[,]"}`, "", `{"nr":"(,)"}`},
 		{`{"nr":"[1,1)"}`, "", `{"nr":"empty"}`},
+		{`{"dr":"(2019-07-04T00:00:00Z,2019-07-04T00:00:00Z)"}`, "", `{"dr":"empty"}`},
 		{`{"FooBar":"x"}`, `{"FooBar":"y"}`, `{"FooBar":"y"}`},
 		{`{"foobar":"x"}`, `{"FooBar":"y"}`, `{"foobar":"x","FooBar":"y"}`},
 		{`{"s":true,"n":true,"b":"TRUE"}`, "", `{"s":"true","n":null,"b":true}`},
@@ -114,6 +115,19 @@ func TestMerge(t *testing.T) {
 			t.Errorf("find after put %s, update %s\n got %s\nwant a record with %s", c.put, c.update, found, c.want)
 		}
 	}
+}
+
+// TestOddIndexNames: the original selected columns of these names of its own, which hid those of the indexes.
+func TestOddIndexNames(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.newBucket(t, "b req_id=string _count=number")
+	s.put("b", "k", `{"req_id":"x","_count":5}`)
+	want(t, "get", s.getRecord(t, "b", "k"), `{"bucket":"b","key":"k","value":{"req_id":"x","_count":5},"_id":1,"_etag":"`+etag(`{"req_id":"x","_count":5}`)+`","_mtime":1234567890123,"_txn_snap":null,"_count":null}`)
+	want(t, "find", strings.Join(s.records(t, &object.Find{Bucket: "b", Filter: "(req_id=x)"}), "\n"),
+		`{"bucket":"b","key":"k","value":{"req_id":"x"},"_id":1,"_etag":"`+etag(`{"req_id":"x","_count":5}`)+`","_mtime":1234567890123,"_txn_snap":null,"_count":1}`)
+	want(t, "update", s.update("b", `{"_count":6}`, "(_count>=5)"), "1")
+	want(t, "get", s.get("b", "k"), `{"req_id":"x","_count":6}`)
 }
 
 // TestNullColumn: a NULL column hides no member that is not null: such a row is one that is not indexed yet.
