@@ -27,10 +27,20 @@ tools: deps ## the stock client's command-line tools, in test/clients/node_modul
 PREFIX ?= /usr/local
 
 .PHONY: install
-install: build ## bin/moray to PREFIX=/usr/local, with links under the names of the client's tools; DESTDIR is put in front
-	@install -d $(DESTDIR)$(PREFIX)/bin
+install: build man ## bin/moray, manual and completion to PREFIX=/usr/local, with links under the names of the client's tools; DESTDIR is put in front
+	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	@install -m 755 $(BIN)/moray $(DESTDIR)$(PREFIX)/bin/moray
 	@for tool in $$($(BIN)/moray tools); do ln -sf moray $(DESTDIR)$(PREFIX)/bin/$$tool; done
+	@install -m 644 $(BIN)/man/man1/* $(DESTDIR)$(PREFIX)/share/man/man1
+	@install -D -m 644 $(BIN)/completion/moray.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/moray
+	@install -D -m 644 $(BIN)/completion/moray.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_moray
+	@install -D -m 644 $(BIN)/completion/moray.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/moray.fish
+
+.PHONY: man
+man: build ## the manual pages in bin/man, completion for shells in bin/completion
+	@rm -rf $(BIN)/man $(BIN)/completion && mkdir -p $(BIN)/completion
+	@$(BIN)/moray man $(BIN)/man/man1
+	@for shell in bash zsh fish; do $(BIN)/moray completion $$shell >$(BIN)/completion/moray.$$shell || exit 1; done
 
 .PHONY: deps
 deps: ## install what the tests need and this machine lacks (Debian packages; needs root only if something is missing)

@@ -67,10 +67,12 @@ func command() *cobra.Command {
 It speaks the node-fast protocol: clients of Joyent's Moray work with it as they are.`,
 		Example: `  moray dev                    a server with a PostgreSQL of its own, for trying things out
   moray serve -f config.json   a server as configured`,
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
 	}
+	root.Flags().Bool("version", false, "print the version of this program") // without cobra's -v, which serve has
+	root.SetVersionTemplate("moray {{.Version}}\n")
 	root.AddGroup(&cobra.Group{ID: serverGroup, Title: "Servers, databases and buckets:"},
 		&cobra.Group{ID: clientGroup, Title: "Tools of the client, as node-moray has them:"})
 	for _, c := range []*cobra.Command{serveCommand(), devCommand(), initCommand(), configCommand(), clusterCommand(), bucketsCommand(), pluginCommand()} {
@@ -78,6 +80,7 @@ It speaks the node-fast protocol: clients of Joyent's Moray work with it as they
 		root.AddCommand(c)
 	}
 	root.AddCommand(clientCommands()...)
-	root.AddCommand(toolsCommand())
+	root.AddCommand(toolsCommand(), manCommand())
+	root.InitDefaultCompletionCmd() // here, and not when it runs, so that the manual has it
 	return root
 }

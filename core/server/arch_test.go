@@ -56,7 +56,8 @@ var edges = []struct {
 	{"plugins/changelog", "core/bucket core/fault core/jsvalue core/object core/query hooks/sdk"},
 	{"plugins/js", "hooks/sdk"},
 	{"cmd/moray/tools", "core/bunyan core/fast core/jsvalue"},
-	{"cmd/moray", "cmd/moray/tools core/bucket core/bunyan core/client core/cluster core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks hooks/sdk hooks/trial plugins/changelog plugins/js schemas"},
+	{"cmd/moray/manpage", ""},
+	{"cmd/moray", "cmd/moray/manpage cmd/moray/tools core/bucket core/bunyan core/client core/cluster core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks hooks/sdk hooks/trial plugins/changelog plugins/js schemas"},
 	{"cmd/moray-plugin-example", "hooks/sdk"},
 }
 
@@ -65,7 +66,8 @@ var owners = map[string][]string{
 	"github.com/jackc/pgx/v5":                  {"core/pgstore", "core/pgstore/pgtest"},
 	"github.com/prometheus/client_golang":      {"core/cluster", "core/monitor", "core/pgstore", "core/reconcile", "core/rpc", "core/server", "hooks"},
 	"github.com/santhosh-tekuri/jsonschema/v5": {"core/bucket", "core/config", "core/reconcile"},
-	"github.com/spf13/cobra":                   {"cmd/moray"},
+	"github.com/spf13/cobra":                   {"cmd/moray", "cmd/moray/manpage"},
+	"github.com/spf13/pflag":                   {"cmd/moray/manpage"},
 	"github.com/fsnotify/fsnotify":             {"core/reconcile"},
 	"go.yaml.in/yaml/v3":                       {"cmd/moray", "cmd/moray/tools", "core/config", "core/reconcile"},
 	"github.com/go-zookeeper/zk":               {"core/cluster", "core/cluster/zktest"},
