@@ -104,6 +104,14 @@ func (s *Status) appendTo(dst []byte) []byte {
 	if !s.Started.IsZero() {
 		text("started", s.Started.UTC().Format("2006-01-02T15:04:05.000Z"))
 	}
+	dst = append(dst, `,"hooks":[`...)
+	for i, name := range s.Hooks {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = jsvalue.AppendString(dst, name)
+	}
+	dst = append(dst, ']')
 	number("restarts", s.Restarts)
 	number("events", uint64(s.Events))
 	number("sessions", uint64(s.Sessions))

@@ -22,6 +22,7 @@ import (
 func serveCommand() *cobra.Command {
 	var file, port, monitorPort string
 	var verbose int
+	var profiles bool
 	cmd := &cobra.Command{
 		Use:   "serve -f config.json [-p port] [-k port] [-v]",
 		Short: "Run a server as configured",
@@ -53,18 +54,19 @@ then end the server; a second one ends it at once. SIGHUP makes it look at its d
 				}
 				overrides = append(overrides, with(n))
 			}
-			return serve(cmd.Context(), file, overrides, cmd.ErrOrStderr())
+			return serve(cmd.Context(), file, overrides, profiles, cmd.ErrOrStderr())
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "file", "f", "", "configuration `file` (JSON or YAML)")
 	flags.StringVarP(&port, "port", "p", "", "RPC `port`, instead of the file's")
 	flags.StringVarP(&monitorPort, "monitor-port", "k", "", "monitor `port`, instead of the file's")
+	flags.BoolVar(&profiles, "pprof", false, "serve profiles of the process at /debug/pprof/ of the monitor port")
 	flags.CountVarP(&verbose, "verbose", "v", "log more; may be repeated")
 	return cmd
 }
 
-func serve(ctx context.Context, file string, overrides []config.Override, stderr io.Writer) error {
+func serve(ctx context.Context, file string, overrides []config.Override, profiles bool, stderr io.Writer) error {
 	spareGC()
 	c, warnings, err := config.Load(file, overrides...)
 	if err != nil {
@@ -78,7 +80,7 @@ func serve(ctx context.Context, file string, overrides []config.Override, stderr
 	for _, w := range warnings {
 		logger.Warn(w)
 	}
-	s, err := server.New(c, server.Options{Log: logger, Version: version(), Hooks: newHooks(c.Plugins, nil)})
+	s, err := server.New(c, server.Options{Log: logger, Version: version(), Hooks: newHooks(c.Plugins, nil), Profiles: profiles})
 	if err != nil {
 		return err
 	}

@@ -67,6 +67,9 @@ func serveSchema(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.Sta
 // the original's. An error of a write means that the client is gone, and there is nobody to tell.
 func (m *Monitor) serveSnapshot(w http.ResponseWriter, _ *http.Request) {
 	shot := m.Kang()
+	if m.Slow != nil {
+		shot.Others = append(shot.Others, slowObjects(m.Slow()))
+	}
 	w.Header().Set("Content-Type", "application/json")
 	out := bufio.NewWriter(w)
 	defer out.Flush()
@@ -184,9 +187,12 @@ func appendUint(dst []byte, name string, n uint64) []byte {
 	return strconv.AppendUint(append(dst, name...), n, 10)
 }
 
+// javaScriptTime is how JavaScript prints a Date in JSON, if it is in UTC.
+const javaScriptTime = "2006-01-02T15:04:05.000Z"
+
 // appendTime appends t as JavaScript prints a Date in JSON.
 func appendTime(dst []byte, name string, t time.Time) []byte {
-	return t.UTC().AppendFormat(append(dst, name...), `"2006-01-02T15:04:05.000Z"`)
+	return t.UTC().AppendFormat(append(dst, name...), `"`+javaScriptTime+`"`)
 }
 
 func appendError(dst []byte, name string, err error) []byte {

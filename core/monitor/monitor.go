@@ -5,6 +5,7 @@
 //	GET /kang/schema    {}
 //	GET /healthz        200 while the process can answer
 //	GET /readyz         200 while every check succeeds, else 503; the answer says which check failed and why
+//	GET /debug/pprof/   profiles of the process, if it was started so
 //
 // The first three answer as the original does, other paths and other methods too. There is no TLS and no login, as in the
 // original: the snapshot shows arguments of requests, so the port is for the operator's network only.
@@ -32,17 +33,20 @@ const (
 	maxHeaderBytes = 16 << 10
 	maxBodyBytes   = 4 << 10 // no request has a use for a body
 	stopTimeout    = 5 * time.Second
+	profilePath    = "/debug/pprof/"
 )
 
 // Monitor is the HTTP server. Its fields are set before Run and not changed then.
 type Monitor struct {
 	Hostname     string
 	PID          int
-	Started      time.Time           // of the process
-	Metrics      prometheus.Gatherer // see [NewRegistry]
-	Kang         func() Snapshot     // called at each request for the snapshot, by several goroutines at once
-	Checks       []Check             // of readiness; without any the server is ready
-	CheckTimeout time.Duration       // of each check; 0: 2 seconds
+	Started      time.Time            // of the process
+	Metrics      prometheus.Gatherer  // see [NewRegistry]
+	Kang         func() Snapshot      // called at each request for the snapshot, by several goroutines at once
+	Slow         func() []SlowRequest // likewise, the latest first; nil if nobody notes them
+	Checks       []Check              // of readiness; without any the server is ready
+	CheckTimeout time.Duration        // of each check; 0: 2 seconds
+	Profiles     bool                 // serve /debug/pprof
 	Log          *slog.Logger
 
 	readiness singleflight.Group // probes that come together share one run of the checks
@@ -110,6 +114,9 @@ func (m *Monitor) route(path string) http.HandlerFunc {
 		return serveHealth
 	case "/readyz":
 		return m.serveReadiness
+	}
+	if m.Profiles && strings.HasPrefix(path, profilePath) {
+		return serveProfile
 	}
 	if strings.HasPrefix(path, "/kang/") {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }

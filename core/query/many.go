@@ -85,6 +85,14 @@ func (o *Objects) CountStale() *Statement {
 	return &Statement{SQL: `SELECT count(*) FROM ` + o.table + ` WHERE ` + o.stale()}
 }
 
+// CountSomeStale counts them up to a limit.
+func (o *Objects) CountSomeStale(limit int) *Statement {
+	return &Statement{
+		SQL:  `SELECT count(*) FROM (SELECT 1 FROM ` + o.table + ` WHERE ` + o.stale() + ` LIMIT $1::bigint) _stale`,
+		Args: [][]byte{strconv.AppendInt(nil, int64(limit), 10)},
+	}
+}
+
 func (o *Objects) stale() string { return `(_rver IS NULL OR _rver < ` + o.version() + `)` }
 
 func (o *Objects) version() string {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -101,11 +100,7 @@ func (d *Database) check(context.Context) error {
 
 // object is the status of the resolver for kang.
 func (d *Database) object() monitor.Objects {
-	text, err := json.Marshal(d.Resolver.Status())
-	if err != nil {
-		panic("server: a status cannot be printed: " + err.Error())
-	}
-	return monitor.Objects{Type: "cluster", ByID: map[string]jsvalue.Value{"primary": text}}
+	return monitor.Objects{Type: "cluster", ByID: map[string]jsvalue.Value{"primary": printed(d.Resolver.Status())}}
 }
 
 // Connect runs the database of a configuration for a command: it returns when the primary is known, and can be connected to. stop

@@ -8,7 +8,6 @@ import (
 
 	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/jsvalue"
-	"github.com/kaizengarden/moray/core/monitor"
 	"github.com/kaizengarden/moray/core/object"
 )
 
@@ -33,15 +32,4 @@ type HookSettings struct {
 	MessageBytes int // longest message of a client
 	Log          *slog.Logger
 	Metrics      prometheus.Registerer
-}
-
-// hooksReady is the readiness check. A plugin that is down does not take the server out of use.
-func (s *Server) hooksReady(ctx context.Context) error {
-	if err := s.hooks.Ready(ctx); err != nil {
-		return err
-	}
-	if text := s.hooks.Impaired(); text != "" {
-		return monitor.Impaired(text)
-	}
-	return nil
 }

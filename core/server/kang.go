@@ -18,9 +18,6 @@ func (s *Server) kang() monitor.Snapshot {
 		RequestsCompleted:  shot.Stats.RequestsCompleted,
 		RequestsFailed:     shot.Stats.RequestsFailed,
 	}}
-	if s.store.Follows {
-		out.Others = append(out.Others, s.store.object())
-	}
 	for _, c := range shot.Connections {
 		conn := monitor.Connection{
 			ID: c.ID, Local: c.Local, Remote: c.Remote, Started: c.Started, Completed: c.Completed, Failed: c.Failed,
@@ -38,8 +35,10 @@ func (s *Server) kang() monitor.Snapshot {
 			Conn: r.Conn, ID: r.ID, Method: r.Method, Args: r.Args, Blackholed: r.Blackholed, Started: r.Started,
 		})
 	}
+	buckets, jobs := s.overview.objects(s.reconciler.Status())
+	out.Others = []monitor.Objects{s.store.object(), poolObject(s.store.PoolStatus()), buckets, jobs}
 	if s.hooks != nil {
-		out.Others = append(out.Others, monitor.Objects{Type: "hookplugin", ByID: s.hooks.Kang()})
+		out.Others = append(out.Others, monitor.Objects{Type: "plugin", ByID: s.hooks.Kang()})
 	}
 	return out
 }

@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kaizengarden/moray/core/bucket"
@@ -37,6 +38,9 @@ type Server struct {
 	fast    *fast.Server
 	monitor *monitor.Monitor
 
+	overview *overview
+	stopping atomic.Bool // it was told to end
+
 	cleanUpAgain chan struct{} // capacity 1
 
 	reconciler *reconcile.Reconciler
@@ -46,6 +50,8 @@ type Server struct {
 type Options struct {
 	Log     *slog.Logger
 	Version string // of the program; "devel" without one
+	// Profiles lets the monitor serve profiles of the process.
+	Profiles bool
 	// RPC and Monitor are listeners to use instead of opening the configured ports. Run closes them.
 	RPC, Monitor net.Listener
 	// Hooks makes what runs the hooks of buckets. Without it the server refuses buckets that have any.
@@ -89,7 +95,9 @@ func New(c *config.Config, o Options) (*Server, error) {
 		handler.Audit = o.Log.With("component", "audit")
 	}
 	s := &Server{config: c, options: o, log: o.Log, store: store, buckets: buckets, cleanUpAgain: make(chan struct{}, 1)}
-	checks := []monitor.Check{{Name: "postgresql", Run: store.Check}}
+	checks := []monitor.Check{
+		{Name: "server", Run: s.serving}, {Name: "postgresql", Run: store.Check}, {Name: "pool", Run: s.poolReady},
+	}
 	if store.Follows {
 		checks = append(checks, monitor.Check{Name: "cluster", Run: store.check})
 	}
@@ -114,11 +122,12 @@ func New(c *config.Config, o Options) (*Server, error) {
 		s.fast.Admit = p.Admits
 		s.fast.Identify = func(nc net.Conn) any { return p.Identify(nc) }
 	}
+	s.overview = newOverview(store)
 	build := monitor.ReadBuild(cmp.Or(o.Version, "devel"))
 	s.register(registerer, build)
 	s.monitor = &monitor.Monitor{
 		Hostname: host, PID: os.Getpid(), Started: time.Now(), Metrics: gatherer, Kang: s.kang, Log: o.Log,
-		Checks: checks,
+		Checks: checks, Profiles: o.Profiles,
 	}
 	return s, nil
 }
@@ -169,6 +178,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) serve(ctx context.Context, l listeners) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	defer context.AfterFunc(ctx, func() { s.stopping.Store(true) })()
 
 	var addresses Addresses
 	stopMonitor := func() error { return nil }
@@ -190,6 +200,7 @@ func (s *Server) serve(ctx context.Context, l listeners) error {
 	})
 	stopCleanUp := start(ctx, fail, "clean-up after unfinished updates", s.cleanUp)
 	stopReconciler := start(ctx, fail, "definitions of buckets", s.reconciler.Run)
+	stopOverview := start(ctx, fail, "overview of buckets", s.overview.run)
 
 	addresses.RPC = l.rpc.Addr()
 	s.log.Info("Moray listening on port "+portOf(l.rpc), "address", addressOf(l.rpc))
@@ -197,7 +208,7 @@ func (s *Server) serve(ctx context.Context, l listeners) error {
 		s.options.Ready(addresses)
 	}
 	err := s.serveClients(ctx, fail, l)
-	return errors.Join(err, stopReconciler(), stopCleanUp(), stopWatch(), stopStore(), stopHooks(), stopCluster(), stopMonitor())
+	return errors.Join(err, stopOverview(), stopReconciler(), stopCleanUp(), stopWatch(), stopStore(), stopHooks(), stopCluster(), stopMonitor())
 }
 
 // serveClients answers requests until ctx ends, or a listener fails.
