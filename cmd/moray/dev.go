@@ -149,7 +149,7 @@ func (d *dev) welcome(a server.Addresses, pg *localpg.Server) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "moray is listening on %s\n", a.RPC)
 	if a.Monitor != nil {
-		fmt.Fprintf(&b, "  monitor     http://%s/metrics, /kang/snapshot, /readyz\n", a.Monitor)
+		fmt.Fprintf(&b, "  monitor     http://%s/, and there /metrics, /kang/snapshot, /readyz\n", a.Monitor)
 	}
 	fmt.Fprintf(&b, "  PostgreSQL  psql '%s'\n", pg.DSN("moray", "moray"))
 	fmt.Fprintf(&b, "  data        %s\n", pg.DataDir())

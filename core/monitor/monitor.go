@@ -1,5 +1,6 @@
-// Package monitor is the HTTP server beside the RPC server: metrics, the kang snapshot of the original, and health.
+// Package monitor is the HTTP server beside the RPC server: metrics, the kang snapshot of the original, health, and a status page.
 //
+//	GET /               a page for people, which shows what is at the other paths
 //	GET /metrics        Prometheus text format 0.0.4
 //	GET /kang/snapshot  what the RPC server is doing, for the kang tools
 //	GET /kang/schema    {}
@@ -7,7 +8,7 @@
 //	GET /readyz         200 while every check succeeds, else 503; the answer says which check failed and why
 //	GET /debug/pprof/   profiles of the process, if it was started so
 //
-// The first three answer as the original does, other paths and other methods too. There is no TLS and no login, as in the
+// /metrics and /kang answer as the original does, other paths and other methods too. There is no TLS and no login, as in the
 // original: the snapshot shows arguments of requests, so the port is for the operator's network only.
 //
 // The package counts nothing and knows nothing of connections or databases: metrics come from a registry, the rest from
@@ -110,6 +111,8 @@ func (m *Monitor) route(path string) http.HandlerFunc {
 		return m.serveSnapshot
 	case "/kang/schema":
 		return serveSchema
+	case "/", "/status.css", "/status.js":
+		return servePage
 	case "/healthz":
 		return serveHealth
 	case "/readyz":

@@ -147,7 +147,6 @@ request_queue_depth{datacenter="dc",server="s",zonename="vm",pid="7"} 3
 		"GET /kang/":           noKang,
 		"GET /kang/x%2fy":      noKang,
 		"GET /kang":            missing("/kang"),
-		"GET /":                missing("/"),
 		"GET //metrics":        missing("//metrics"),
 		"GET /a%22b/../c?d":    missing("/a%22b/../c"),
 		"GET /Metrics":         missing("/Metrics"),

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kaizengarden/moray/core/client"
+	"github.com/kaizengarden/moray/core/monitor/browsertest"
 	"github.com/kaizengarden/moray/core/pgstore/pgtest"
 	"github.com/kaizengarden/moray/core/server/servertest"
 )
@@ -122,4 +123,29 @@ func TestKang(t *testing.T) {
 	})
 	proxy.Up(t)
 	eventually(t, "all is well again", func() bool { return len(kang(t, s).Job) == 0 })
+}
+
+// The status page shows what the server tells of itself.
+func TestStatusPage(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, pgtest.New(t).URL(), servertest.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	c := dial(t, s)
+	err := c.CreateBucket(ctx, "fruit", &client.BucketConfig{Index: json.RawMessage(`{"name":{"type":"string","unique":true}}`)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dom := browsertest.Dump(t, "http://"+s.Monitor+"/")
+	for _, want := range []string{
+		"✓ postgresql", "✓ pool", "<td>createBucket</td>", `<span class="good">running</span>`, ">fruit<", ">string, unique<",
+		"<dt>follows</dt><dd>static</dd>", `<span class="good">ready</span>`,
+	} {
+		if !strings.Contains(dom, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(dom)
+	}
 }
