@@ -21,7 +21,8 @@ func (m *Manager) Fire(ctx context.Context, tx object.Tx, e *object.Event) error
 	if e.Post {
 		groups = plan.post
 	}
-	f := &firing{ctx: ctx, tx: tx, event: e, plan: plan, request: object.CallerFrom(ctx).Request}
+	caller := object.CallerFrom(ctx)
+	f := &firing{ctx: ctx, tx: tx, event: e, plan: plan, request: caller.Request, trail: caller.Trail}
 	for _, g := range groups {
 		if err := f.fire(g); err != nil {
 			return err
@@ -37,13 +38,16 @@ type firing struct {
 	event   *object.Event
 	plan    *plan
 	request string // its id
+	trail   *object.Trail
 }
 
 // fire calls the hooks of a group, in one call unless one of them fails and may fail.
 func (f *firing) fire(g *group) error {
 	for from := 0; from < len(g.bindings); {
 		c := &call{firing: f, group: g, at: from, began: time.Now()}
+		before := f.trail.Sum()
 		err := c.run()
+		f.trail.Nest(object.Hooks, c.began, before, g.places[from].hook)
 		from = c.at + 1
 		if err == nil {
 			return nil

@@ -56,6 +56,9 @@ func (r *Request) Standing() {
 // connection. It is for the handler. f must not wait, and must not use r or the server.
 func (r *Request) OnEnd(f func()) { r.onEnd = f }
 
+// Received returns when the request came.
+func (r *Request) Received() time.Time { return r.started }
+
 // Conn returns the number of the connection: 1 and up, unique among those that are open.
 func (r *Request) Conn() uint64 { return r.conn.id }
 

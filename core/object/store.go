@@ -115,11 +115,13 @@ type Caller struct {
 	Timeout time.Duration
 	// Request is the request's id, for the log.
 	Request string
+	// Trail is told what the time is spent on; nil if nobody asks.
+	Trail *Trail
 }
 
 type callerKey struct{}
 
-// WithCaller returns a context that says on whose behalf the work under it is done. c must not change afterwards.
+// WithCaller returns a context that says on whose behalf the work under it is done. c must not change afterwards; its trail does.
 func WithCaller(ctx context.Context, c *Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }

@@ -36,8 +36,8 @@ var errUnknown = errors.New("outcome unknown")
 var waiters = sync.Pool{New: func() any { return &waiter{done: make(chan grant, 1)} }}
 
 // quick runs a short statement: on an idle connection at once, or with others in one round trip.
-func (p *pool) quick(ctx context.Context, client uint64, s *query.Statement, row func(object.Row) error) error {
-	u := use{client: client}
+func (p *pool) quick(ctx context.Context, caller *object.Caller, s *query.Statement, row func(object.Row) error) error {
+	u := use{client: caller.Client, trail: caller.Trail}
 	p.mu.Lock()
 	p.quickNow++
 	for {
@@ -54,7 +54,9 @@ func (p *pool) quick(ctx context.Context, client uint64, s *query.Statement, row
 		usable := p.usable(c)
 		if usable {
 			err = c.direct(s, row)
-			p.metrics.roundTrip(s.Sharing, 1, time.Since(c.began))
+			ended := time.Now()
+			p.metrics.roundTrip(s.Sharing, 1, ended.Sub(c.began))
+			u.trail.AddUntil(object.SQL, c.began, ended, s.SQL)
 		}
 		p.mu.Lock()
 		if usable {
@@ -98,13 +100,14 @@ func (p *pool) takeQuick(u use) (*conn, error) {
 // share waits until somebody has run the statement with others. The caller holds the lock, which share gives back.
 func (p *pool) share(ctx context.Context, u use, s *query.Statement, row func(object.Row) error) error {
 	w := waiters.Get().(*waiter)
-	w.use, w.statement, w.row, w.rounds = u, s, row, 0
+	w.use, w.statement, w.row, w.rounds, w.began = u, s, row, 0, time.Time{}
 	p.enqueue(w)
 	p.mu.Unlock()
 	g, err := p.wait(ctx, w)
 	p.mu.Lock()
 	p.quickNow--
 	p.mu.Unlock()
+	w.note(s)
 	w.statement, w.row = nil, nil
 	clear(w.held)
 	waiters.Put(w)
@@ -112,6 +115,21 @@ func (p *pool) share(ctx context.Context, u use, s *query.Statement, row func(ob
 		return err
 	}
 	return g.err
+}
+
+// note tells the trail how long the statement waited, and how long it took with others.
+func (w *waiter) note(s *query.Statement) {
+	if w.trail == nil {
+		return
+	}
+	now := time.Now()
+	if w.began.IsZero() { // it waited in vain
+		w.began = now
+	}
+	w.trail.AddUntil(object.Queue, w.since, w.began, "")
+	if w.began != now {
+		w.trail.AddUntil(object.SQL, w.began, now, s.SQL)
+	}
 }
 
 // outcome returns err after a statement that commits by itself: where the connection broke after it was sent, or the commit was cut

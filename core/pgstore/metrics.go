@@ -1,12 +1,11 @@
 package pgstore
 
 import (
-	"crypto/rand"
-	"fmt"
 	"os"
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kaizengarden/moray/core/query"
@@ -75,7 +74,7 @@ var secondsBounds = []float64{0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01,
 
 func newMetrics(registerer prometheus.Registerer, status func() PoolStatus) *metrics {
 	m := &metrics{
-		pool: newID(),
+		pool: uuid.NewString(),
 		listens: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "postgres_standalone_connections_open", Help: "count of open standalone postgres connections",
 		}),
@@ -126,24 +125,17 @@ func (m *metrics) roundTrip(sharing query.Sharing, statements int, took time.Dur
 	m.members[w].Observe(float64(statements))
 }
 
-// waited counts the waits of those who are served together.
+// waited counts the waits of those who are served together, which end now.
 func (m *metrics) waited(batch []*waiter) {
 	now := time.Now()
 	for _, w := range batch {
+		w.began = now
 		m.waits[short].Observe(now.Sub(w.since).Seconds())
 	}
 }
 
 // ran counts a statement that shared its way with none.
 func (m *metrics) ran(w way, since time.Time) { m.seconds[w].Observe(time.Since(since).Seconds()) }
-
-// newID returns a random UUID.
-func newID() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
 
 // poolCollector makes metrics of what the pool is like at the moment.
 type poolCollector struct {

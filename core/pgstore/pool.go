@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kaizengarden/moray/core/fault"
+	"github.com/kaizengarden/moray/core/object"
 )
 
 // Limits are the sizes and times of a pool. A zero field stands for the original's default.
@@ -112,6 +113,7 @@ func (p *pool) claim(ctx context.Context, u use) (*conn, error) {
 			if err == nil {
 				err = g.err
 			}
+			u.trail.Add(object.Queue, w.since, "")
 			if err == nil {
 				p.metrics.waits[claim].Observe(time.Since(w.since).Seconds())
 			}

@@ -13,13 +13,17 @@ type use struct {
 	client uint64
 	bucket string
 	find   bool
+	trail  *object.Trail
 }
+
+func useOf(c *object.Caller) use { return use{c.Client, c.Bucket, c.Find, c.Trail} }
 
 // waiter is one request that waits for a connection, or for its statement to be run by somebody else's.
 type waiter struct {
 	use
 	since time.Time
 	until time.Time
+	began time.Time // when its statement was taken along
 	// noBackend says that the pool had hardly a connection when the wait began: a timeout means that there is no database,
 	// otherwise that there is too much work.
 	noBackend bool

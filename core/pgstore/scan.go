@@ -82,7 +82,7 @@ func (s *Store) scan(ctx context.Context, caller *object.Caller, timeout time.Du
 		kept := keeper{row: row}
 		limited := *st
 		limited.MaxRows = briefRows + 1 // PostgreSQL stops at the limit without a look at whether there is more
-		err := s.pool.quick(ctx, caller.Client, &limited, kept.keep)
+		err := s.pool.quick(ctx, caller, &limited, kept.keep)
 		if err == nil && !kept.tooMuch {
 			return kept.deliver()
 		}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -30,6 +31,7 @@ func (t *tx) Run(ctx context.Context, s *object.Script) (object.Result, error) {
 		c.sendUnnamed(s.Text, s.Args)
 	}
 	c.deadline(t.timeout)
+	defer t.trail.Add(object.SQL, time.Now(), s.Text)
 	var r scriptReader
 	err := c.interruptible(ctx, func() error {
 		if err := c.flush(); err != nil {

@@ -62,6 +62,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // session implements bucket.Session.
 type session struct {
 	conn    *conn
+	trail   *object.Trail
 	timeout time.Duration
 }
 
@@ -70,7 +71,8 @@ var _ bucket.Session = (*session)(nil)
 // InBucketSession implements bucket.Store.
 func (s *Store) InBucketSession(ctx context.Context, name string, fn func(bucket.Session) error) error {
 	return s.holding(ctx, advisory{"moray bucket", name}, -1, func(c *conn) error {
-		return fn(&session{conn: c, timeout: s.timeout(object.CallerFrom(ctx))})
+		caller := object.CallerFrom(ctx)
+		return fn(&session{conn: c, trail: caller.Trail, timeout: s.timeout(caller)})
 	})
 }
 
@@ -148,7 +150,7 @@ func (s *Store) Exclusively(ctx context.Context, wait time.Duration, fn func(ali
 // InTx implements bucket.Session.
 func (s *session) InTx(ctx context.Context, fn func(bucket.Tx) error) error {
 	return retryLocks(ctx, func() error {
-		return s.conn.inTx(s.timeout, waitBriefly, func(t *tx) error { return fn(t) })
+		return s.conn.inTx(s.trail, s.timeout, waitBriefly, func(t *tx) error { return fn(t) })
 	})
 }
 
@@ -170,6 +172,7 @@ func (s *session) DropIndex(_ context.Context, name string) error {
 
 // alone runs a statement that cannot be part of a transaction.
 func (s *session) alone(sql string) error {
+	defer s.trail.Add(object.SQL, time.Now(), sql)
 	if _, err := s.conn.run(0, nil, patientSession); err != nil {
 		return explain(err, sql)
 	}

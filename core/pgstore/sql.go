@@ -45,12 +45,13 @@ var endsTransaction = regexp.MustCompile(`(?i)\b(commit|end|prepare)\b`)
 // trySQL reports whether the text was sent.
 func (s *Store) trySQL(ctx context.Context, text string, values []jsvalue.Value, readOnly bool, row func(jsvalue.Value) error) (sent bool, err error) {
 	caller := object.CallerFrom(ctx)
-	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket})
+	c, err := s.pool.claim(ctx, useOf(caller))
 	if err != nil {
 		return false, err
 	}
 	defer s.pool.release(c)
 	defer s.pool.metrics.ran(givenText, time.Now())
+	defer caller.Trail.Add(object.SQL, time.Now(), text)
 	timeout := s.timeout(caller)
 	opening, ending := begin, commit
 	if readOnly {
@@ -221,11 +222,12 @@ func (s *Store) Records(ctx context.Context, name string, row func(jsvalue.Value
 		text, values = text+` WHERE name = $1`, []jsvalue.Value{jsvalue.AppendString(nil, name)}
 	}
 	err := s.retry(func() (again bool, err error) {
-		c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket})
+		c, err := s.pool.claim(ctx, useOf(caller))
 		if err != nil {
 			return false, err
 		}
 		defer s.pool.release(c)
+		defer caller.Trail.Add(object.SQL, time.Now(), text)
 		delivered := false
 		err = c.unnamed(s.timeout(caller), text, values, func(record jsvalue.Value) error {
 			delivered = true
@@ -252,12 +254,14 @@ func withOptions(record jsvalue.Value) jsvalue.Value {
 func (s *Store) Ping(ctx context.Context) error {
 	caller := object.CallerFrom(ctx)
 	err := s.retry(func() (again bool, err error) {
-		c, err := s.pool.claim(ctx, use{client: caller.Client})
+		c, err := s.pool.claim(ctx, useOf(caller))
 		if err != nil {
 			return false, err
 		}
 		defer s.pool.release(c)
-		_, err = c.run(s.timeout(caller), nil, &query.Statement{SQL: `SELECT name FROM buckets_config LIMIT 1`})
+		probe := &query.Statement{SQL: `SELECT name FROM buckets_config LIMIT 1`}
+		defer caller.Trail.Add(object.SQL, time.Now(), probe.SQL)
+		_, err = c.run(s.timeout(caller), nil, probe)
 		var pg *pgconn.PgError
 		if errors.As(err, &pg) && c.fatal == nil {
 			return false, raw(pg) // without the translation of explain

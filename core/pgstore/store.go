@@ -168,7 +168,7 @@ func (s *Store) once(ctx context.Context, caller *object.Caller, timeout time.Du
 	case st.Sharing == query.Scan:
 		return s.scan(ctx, caller, timeout, st, row)
 	case st.Sharing != query.Alone && timeout == 0:
-		err := s.pool.quick(ctx, caller.Client, st, row)
+		err := s.pool.quick(ctx, caller, st, row)
 		if !errors.Is(err, errRunAlone) {
 			return err
 		}
@@ -179,7 +179,7 @@ func (s *Store) once(ctx context.Context, caller *object.Caller, timeout time.Du
 
 // alone runs a statement on a connection of its own. It returns how long it took, without the wait for the connection.
 func (s *Store) alone(ctx context.Context, caller *object.Caller, timeout time.Duration, st *query.Statement, row func(object.Row) error) (time.Duration, error) {
-	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket, find: caller.Find})
+	c, err := s.pool.claim(ctx, useOf(caller))
 	if err != nil {
 		return 0, err
 	}
@@ -188,6 +188,7 @@ func (s *Store) alone(ctx context.Context, caller *object.Caller, timeout time.D
 	_, err = c.run(timeout, row, waitPatiently, st)
 	taken := time.Since(start)
 	s.pool.metrics.seconds[lone].Observe(taken.Seconds())
+	caller.Trail.AddUntil(object.SQL, start, start.Add(taken), st.SQL)
 	switch {
 	case st.Sharing == query.Write:
 		err = c.outcome(err)

@@ -25,6 +25,7 @@ const rollbackTimeout = 5 * time.Second
 // tx is a transaction on a connection that was claimed for it. BEGIN travels with the first statement.
 type tx struct {
 	conn    *conn
+	trail   *object.Trail    // nil if nobody asks
 	timeout time.Duration    // of each statement
 	opening *query.Statement // sent after BEGIN: how patiently to wait for locks
 	begun   bool
@@ -58,20 +59,20 @@ func (s *Store) inTx(ctx context.Context, opening *query.Statement, fn func(*tx)
 
 func (s *Store) tryTx(ctx context.Context, opening *query.Statement, fn func(*tx) error) error {
 	caller := object.CallerFrom(ctx)
-	c, err := s.pool.claim(ctx, use{client: caller.Client, bucket: caller.Bucket, find: caller.Find})
+	c, err := s.pool.claim(ctx, useOf(caller))
 	if err != nil {
 		return err
 	}
 	defer s.pool.release(c)
-	return c.inTx(s.timeout(caller), opening, fn)
+	return c.inTx(caller.Trail, s.timeout(caller), opening, fn)
 }
 
 // Once implements object.Tx.
 func (t *tx) Once() { t.once = true }
 
 // inTx runs fn in a transaction.
-func (c *conn) inTx(timeout time.Duration, opening *query.Statement, fn func(*tx) error) error {
-	t := &tx{conn: c, timeout: timeout, opening: opening}
+func (c *conn) inTx(trail *object.Trail, timeout time.Duration, opening *query.Statement, fn func(*tx) error) error {
+	t := &tx{conn: c, trail: trail, timeout: timeout, opening: opening}
 	ended := false
 	defer func() { // also if fn panics
 		if !ended {
@@ -97,12 +98,19 @@ func (t *tx) Do(_ context.Context, st *query.Statement, row func(object.Row) err
 	}
 	start := time.Now()
 	n, err := t.conn.run(t.timeout, row, statements...)
-	t.conn.metrics.ran(inTransaction, start)
+	t.ran(start, st.SQL)
 	if err != nil {
 		t.err = explain(err, st.SQL)
 		return 0, t.err
 	}
 	return n, nil
+}
+
+// ran notes the time that a statement took.
+func (t *tx) ran(start time.Time, text string) {
+	now := time.Now()
+	t.conn.metrics.seconds[inTransaction].Observe(now.Sub(start).Seconds())
+	t.trail.AddUntil(object.SQL, start, now, text)
 }
 
 // commit ends the transaction. It has no timeout: nobody could tell what became of it.
@@ -115,7 +123,7 @@ func (t *tx) commit() error {
 	}
 	start := time.Now()
 	_, err := t.conn.run(0, nil, commit)
-	t.conn.metrics.ran(inTransaction, start)
+	t.ran(start, commit.SQL)
 	err = t.conn.outcome(err)
 	if err == nil && t.conn.undone {
 		err = errUndone()
@@ -133,6 +141,7 @@ func (t *tx) rollback() {
 	if !t.begun || t.conn.broken != nil {
 		return
 	}
+	defer t.trail.Add(object.SQL, time.Now(), rollback.SQL)
 	if _, err := t.conn.run(rollbackTimeout, nil, rollback); err != nil {
 		t.conn.fail(fmt.Errorf("roll back: %w", err)) //nolint:errcheck // because the connection is closed by it
 	}

@@ -34,6 +34,7 @@ type Handler struct {
 	Database Database
 	Log      *slog.Logger
 	Audit    *slog.Logger // gets a record for each change of a bucket and each sql; nil for none
+	Journal  *Journal     // may be nil
 
 	listens listens
 }
@@ -49,6 +50,7 @@ type call struct {
 	args    []jsvalue.Value
 	options options
 	caller  object.Caller // what ctx carries
+	trail   object.Trail
 }
 
 // ServeFast implements fast.Handler.
@@ -58,14 +60,24 @@ func (h *Handler) ServeFast(ctx context.Context, w fast.Sender, r *fast.Request)
 		return fast.Unsupported(r)
 	}
 	c := &call{Handler: h, w: w, request: r, args: r.Args}
+	h.Journal.begin(&c.trail)
+	err := c.serve(ctx, m)
+	h.Journal.done(c, err)
+	return reply(err)
+}
+
+// serve checks the arguments and does what is asked for.
+func (c *call) serve(ctx context.Context, m *method) error {
+	r := c.request
 	if err := m.check(r.Method, c); err != nil {
-		return reply(err)
+		return err
 	}
 	c.caller = object.Caller{
 		Client:  r.Conn(),
 		Find:    m.find,
 		Timeout: c.options.timeoutDuration(),
 		Request: c.options.requestID,
+		Trail:   &c.trail,
 	}
 	if m.bucket >= 0 {
 		c.caller.Bucket = c.text(m.bucket)
@@ -76,7 +88,7 @@ func (h *Handler) ServeFast(ctx context.Context, w fast.Sender, r *fast.Request)
 		err = m.run(c)
 	}
 	c.audit(m, err)
-	return reply(err)
+	return err
 }
 
 // text returns the i-th argument, a string. A lone surrogate in it is U+FFFD: PostgreSQL has only valid UTF-8.
