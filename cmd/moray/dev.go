@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -122,7 +123,7 @@ func (d *dev) serve(ctx context.Context, pg *localpg.Server, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	defer onHangup(s.Reload)()
+	defer onSignals(map[os.Signal]func(){syscall.SIGHUP: s.Reload})()
 	err = s.Run(ctx)
 	sample.Wait()
 	if err != nil {

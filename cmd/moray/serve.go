@@ -5,11 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"os"
-	"os/signal"
-	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -30,8 +26,9 @@ func serveCommand() *cobra.Command {
 in YAML. Variables of the environment count instead of what it says: MORAY_CONFIG__FAST__MAXINFLIGHT=100 sets fast.maxInFlight.
 
 The log goes to stderr, one JSON record a line, or to syslog. SIGTERM and SIGINT let the requests in flight finish and
-then end the server; a second one ends it at once. SIGHUP makes it look at its definitions of buckets again. The word
-"serve" may be left out.`,
+then end the server; a second one ends it at once. SIGHUP makes it read the configuration again, and the
+definitions of buckets; what needs a restart is named in the log. SIGUSR1 makes it log more, SIGUSR2 less. The word "serve"
+may be left out.`,
 		Example: "  moray serve -f /etc/moray/config.json -p 2021 -k 3021",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -72,7 +69,8 @@ func serve(ctx context.Context, file string, overrides []config.Override, profil
 	if err != nil {
 		return err
 	}
-	logger, stopLog, err := newLog(ctx, c.Log, stderr)
+	var level bunyan.Level
+	logger, stopLog, err := newLog(ctx, c.Log, &level, stderr)
 	if err != nil {
 		return err
 	}
@@ -80,67 +78,15 @@ func serve(ctx context.Context, file string, overrides []config.Override, profil
 	for _, w := range warnings {
 		logger.Warn(w)
 	}
-	s, err := server.New(c, server.Options{Log: logger, Version: version(), Hooks: newHooks(c.Plugins, nil), Profiles: profiles})
+	s, err := server.New(c, server.Options{Log: logger, LogLevel: &level, Version: version(), Hooks: newHooks(c.Plugins, nil), Profiles: profiles})
 	if err != nil {
 		return err
 	}
-	defer onHangup(s.Reload)()
+	r := &reloader{file: file, overrides: overrides, running: c, current: c, level: &level, log: logger, server: s}
+	defer onSignals(map[os.Signal]func(){
+		syscall.SIGHUP:  r.reload,
+		syscall.SIGUSR1: func() { r.setLevel(level.More) },
+		syscall.SIGUSR2: func() { r.setLevel(level.Less) },
+	})()
 	return s.Run(ctx)
-}
-
-// newLog makes the log that a configuration asks for. stop sends what is left of it.
-func newLog(ctx context.Context, c config.Log, stderr io.Writer) (log *slog.Logger, stop func(), err error) {
-	level := slog.LevelInfo
-	for _, text := range []string{os.Getenv("LOG_LEVEL"), c.Level} {
-		if text == "" {
-			continue
-		}
-		if level, err = bunyan.ParseLevel(text); err != nil {
-			return nil, nil, err
-		}
-	}
-	level = bunyan.More(level, c.Verbose)
-	options := bunyan.Options{Name: "moray", Level: level, Source: c.Verbose > 0 && level <= slog.LevelDebug}
-	if c.Syslog == nil {
-		return slog.New(bunyan.NewHandler(bunyan.Lines(stderr), options)), func() {}, nil
-	}
-	sink := bunyan.NewSyslog(syslogOptions(*c.Syslog))
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- sink.Run(run) }()
-	return slog.New(bunyan.NewHandler(sink, options)), func() {
-		cancel()
-		if err := <-ended; err != nil {
-			fmt.Fprintf(stderr, "moray: syslog: %v\n", err)
-		}
-	}, nil
-}
-
-func syslogOptions(c config.Syslog) bunyan.SyslogOptions {
-	o := bunyan.SyslogOptions{
-		Network: c.Type, Address: net.JoinHostPort(c.Host, strconv.Itoa(c.Port)),
-		Facility: bunyan.Facility(c.Facility), Name: "moray",
-	}
-	if c.Type == "sys" {
-		o.Network, o.Address = "unixgram", "/dev/log"
-	}
-	return o
-}
-
-// onHangup calls reload at each SIGHUP, until the function that it returns is called.
-func onHangup(reload func()) (stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGHUP)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for range signals {
-			reload()
-		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(signals)
-		<-ended
-	}
 }

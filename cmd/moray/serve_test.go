@@ -43,6 +43,12 @@ func (o *output) has(text string) bool {
 	return strings.Contains(o.buf.String(), text)
 }
 
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
 // serving runs moray serve, with the text of the object reconcile in its configuration, until the test ends.
 func serving(t *testing.T, db *pgtest.DB, reconcile string) (*exec.Cmd, *output) {
 	t.Helper()
@@ -52,6 +58,12 @@ func serving(t *testing.T, db *pgtest.DB, reconcile string) (*exec.Cmd, *output)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	return serveFile(t, file)
+}
+
+// serveFile runs moray serve until the test ends.
+func serveFile(t *testing.T, file string) (*exec.Cmd, *output) {
+	t.Helper()
 	cmd, _ := moray(t, "serve", "-f", file)
 	out := &output{}
 	cmd.Stdout, cmd.Stderr = out, out
@@ -65,7 +77,7 @@ func serving(t *testing.T, db *pgtest.DB, reconcile string) (*exec.Cmd, *output)
 			cmd.Wait() //nolint:errcheck // because it was killed
 		}
 		if t.Failed() {
-			t.Logf("moray serve: %s", out.buf.String())
+			t.Logf("moray serve: %s", out)
 		}
 	})
 	return cmd, out

@@ -14,6 +14,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // Verb is a kind of thing that a client does.
@@ -77,6 +78,26 @@ func (p *Policy) Admits(remote net.Addr) bool {
 	return !ok || contains(p.Networks, ip)
 }
 
+// Gate applies a policy that may be replaced at any time. The zero Gate permits everything. It is safe for concurrent use.
+type Gate struct{ policy atomic.Pointer[Policy] }
+
+// Set replaces the policy, which is not changed afterwards; nil permits everything. Connections that are open stay, and their
+// requests are judged by the new one.
+func (g *Gate) Set(p *Policy) { g.policy.Store(p) }
+
+// Admits reports whether connections from an address are accepted.
+func (g *Gate) Admits(remote net.Addr) bool { return g.policy.Load().Admits(remote) }
+
+// Identify says who is at the other end of a connection. Of one that is encrypted the handshake must be done.
+func (g *Gate) Identify(nc net.Conn) *Client {
+	c := &Client{gate: g, address: nc.RemoteAddr(), subjects: subjectsOf(nc)}
+	c.Name = c.address.String()
+	if len(c.subjects) > 0 {
+		c.Name = c.subjects[0]
+	}
+	return c
+}
+
 // addressOf returns the IP address of a TCP client.
 func addressOf(a net.Addr) (ip netip.Addr, ok bool) {
 	tcp, ok := a.(*net.TCPAddr)
@@ -90,37 +111,55 @@ func contains(networks []netip.Prefix, ip netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(ip) })
 }
 
-// Client is who is at the other end of a connection, and what they may do.
+// Client is who is at the other end of a connection, and what they may do. It is safe for concurrent use.
 type Client struct {
-	Name   string // the subject of the certificate, or the address
-	roles  []*Role
-	policy *Policy
+	Name string // the subject of the certificate, or the address
+
+	gate     *Gate
+	address  net.Addr
+	subjects []string
+	cached   atomic.Pointer[standing]
 }
 
-// Identify says who is at the other end of a connection. Of one that is encrypted the handshake must be done.
-func (p *Policy) Identify(nc net.Conn) *Client {
-	c := &Client{Name: nc.RemoteAddr().String(), policy: p}
+// standing is what a client is under a policy.
+type standing struct {
+	policy   *Policy
+	admitted bool
+	roles    []*Role
+}
+
+// standing returns what the client is now. It is nil if everybody may do everything.
+func (c *Client) standing() *standing {
+	if c == nil {
+		return nil
+	}
+	p := c.gate.policy.Load()
 	if p == nil {
-		return c
+		return nil
 	}
-	subjects := subjectsOf(nc)
-	if len(subjects) > 0 {
-		c.Name = subjects[0]
+	s := c.cached.Load()
+	if s == nil || s.policy != p {
+		s = &standing{policy: p, admitted: p.Admits(c.address), roles: p.rolesOf(c)}
+		c.cached.Store(s)
 	}
-	ip, tcp := addressOf(nc.RemoteAddr())
+	return s
+}
+
+func (p *Policy) rolesOf(c *Client) (roles []*Role) {
+	ip, tcp := addressOf(c.address)
 	for i := range p.Roles {
 		r := &p.Roles[i]
 		if len(r.Networks) > 0 && !(tcp && contains(r.Networks, ip)) {
 			continue
 		}
 		if len(r.Subjects) > 0 && !slices.ContainsFunc(r.Subjects, func(s string) bool {
-			return s == "*" && len(subjects) > 0 || slices.Contains(subjects, s)
+			return s == "*" && len(c.subjects) > 0 || slices.Contains(c.subjects, s)
 		}) {
 			continue
 		}
-		c.roles = append(c.roles, r)
+		roles = append(roles, r)
 	}
-	return c
+	return roles
 }
 
 // subjectsOf returns the names in the client's certificate, if it has shown one: the common name, and the alternative names.
@@ -162,10 +201,16 @@ func (e deniedError) Unwrap() error { return ErrDenied }
 
 // Permits returns an error unless the client may do something to a bucket; the name is empty for what concerns none or all.
 func (c *Client) Permits(v Verb, bucket string) error {
-	if c == nil || c.policy == nil || v == None || len(c.policy.Roles) == 0 {
+	s := c.standing()
+	switch {
+	case s == nil || v == None:
+		return nil
+	case !s.admitted: // it was when it connected
+		return deniedError(c.Name + " is in none of the networks that may connect")
+	case len(s.policy.Roles) == 0:
 		return nil
 	}
-	for _, r := range c.roles {
+	for _, r := range s.roles {
 		if slices.Contains(r.Permit, v) && r.covers(bucket) {
 			return nil
 		}
@@ -174,10 +219,10 @@ func (c *Client) Permits(v Verb, bucket string) error {
 	if bucket != "" {
 		to = " to bucket " + bucket
 	}
-	if len(c.roles) == 0 {
+	if len(s.roles) == 0 {
 		return deniedError(fmt.Sprintf("%s has no role: %s access%s denied", c.Name, v, to))
 	}
-	return deniedError(fmt.Sprintf("%s (%s) has no %s access%s", c.Name, c.RoleNames(), v, to))
+	return deniedError(fmt.Sprintf("%s (%s) has no %s access%s", c.Name, s.roleNames(), v, to))
 }
 
 // covers reports whether the role is about a bucket. What concerns all buckets is only covered by a role without patterns.
@@ -194,8 +239,8 @@ func (r *Role) covers(bucket string) bool {
 // SQL returns what the client may do with SQL.
 func (c *Client) SQL() (SQLMode, error) {
 	mode := SQLOn
-	if c != nil && c.policy != nil && c.policy.SQL != "" {
-		mode = c.policy.SQL
+	if s := c.standing(); s != nil && s.policy.SQL != "" {
+		mode = s.policy.SQL
 	}
 	if mode == SQLOff {
 		return mode, deniedError("sql is switched off at this server")
@@ -204,12 +249,15 @@ func (c *Client) SQL() (SQLMode, error) {
 }
 
 // RoleNames returns the names of the client's roles, separated by commas.
-func (c *Client) RoleNames() string {
-	var names []string
-	if c != nil {
-		for _, r := range c.roles {
-			names = append(names, r.Name)
-		}
+func (c *Client) RoleNames() string { return c.standing().roleNames() }
+
+func (s *standing) roleNames() string {
+	if s == nil {
+		return ""
+	}
+	names := make([]string, len(s.roles))
+	for i, r := range s.roles {
+		names[i] = r.Name
 	}
 	return strings.Join(names, ",")
 }

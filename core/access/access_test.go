@@ -46,6 +46,12 @@ func TestAdmits(t *testing.T) {
 	}
 }
 
+func gate(p *access.Policy) *access.Gate {
+	var g access.Gate
+	g.Set(p)
+	return &g
+}
+
 func TestPermits(t *testing.T) {
 	t.Parallel()
 	p := &access.Policy{Roles: []access.Role{
@@ -75,7 +81,7 @@ func TestPermits(t *testing.T) {
 		{"127.0.0.1", access.Read, "x", "127.0.0.1:1234 has no role: read access to bucket x denied"},
 		{"127.0.0.1", access.None, "", ""},
 	} {
-		err := p.Identify(tcp(c.ip)).Permits(c.verb, c.bucket)
+		err := gate(p).Identify(tcp(c.ip)).Permits(c.verb, c.bucket)
 		got := ""
 		if err != nil {
 			got = err.Error()
@@ -95,7 +101,7 @@ func TestPermits(t *testing.T) {
 		t.Errorf("sql without a policy: %s, %v", mode, err)
 	}
 	for mode, want := range map[access.SQLMode]string{access.SQLReadOnly: "", access.SQLOff: "sql is switched off at this server"} {
-		got, err := (&access.Policy{SQL: mode}).Identify(tcp("1.2.3.4")).SQL()
+		got, err := gate(&access.Policy{SQL: mode}).Identify(tcp("1.2.3.4")).SQL()
 		if got != mode || (err == nil) != (want == "") || err != nil && err.Error() != want {
 			t.Errorf("mode %s: %s, %v", mode, got, err)
 		}
@@ -104,4 +110,32 @@ func TestPermits(t *testing.T) {
 	if err := bad.Check(); err == nil {
 		t.Error("a bad pattern is accepted")
 	}
+}
+
+// TestPolicyChanges replaces the policy while a client is connected.
+func TestPolicyChanges(t *testing.T) {
+	t.Parallel()
+	g := gate(nil)
+	c := g.Identify(tcp("10.0.0.1"))
+	allowed := func(want string) {
+		t.Helper()
+		got := ""
+		if err := c.Permits(access.Write, "b"); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	allowed("")
+	reader := access.Role{Name: "reader", Permit: []access.Verb{access.Read}}
+	g.Set(&access.Policy{Roles: []access.Role{reader}})
+	allowed("10.0.0.1:1234 (reader) has no write access to bucket b")
+	g.Set(&access.Policy{Networks: prefix("192.168.0.0/16")})
+	allowed("10.0.0.1:1234 is in none of the networks that may connect")
+	if g.Admits(tcp("10.0.0.1").address) {
+		t.Error("it could connect again")
+	}
+	g.Set(nil)
+	allowed("")
 }

@@ -36,7 +36,7 @@ func serve(t *testing.T, files *access.TLS, log *slog.Logger) string {
 				return
 			}
 			if nc.(*tls.Conn).Handshake() == nil {
-				who := policy.Identify(nc)
+				who := gate(policy).Identify(nc)
 				name := who.Name
 				if name == nc.RemoteAddr().String() {
 					name = "ADDRESS"

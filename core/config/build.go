@@ -70,6 +70,11 @@ func (d *draft) build() (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	requests := root.section("requests")
+	c.Requests = Requests{Log: requests.text("log"), Slow: requests.millis("slow")}
+	if tracing := root.section("tracing"); tracing != nil {
+		c.Tracing = &Tracing{Endpoint: tracing.text("endpoint"), Sample: tracing.integer("sample")}
+	}
 	c.Fast = newFast(root.section("fast"), c.Pool)
 	c.Plugins = newPlugins(root.section("plugins"))
 	if c.Access, err = newAccess(root); err != nil {

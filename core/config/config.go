@@ -35,10 +35,24 @@ type Config struct {
 	Fast       Fast
 	Plugins    []Plugin // in the order of their names
 	Access     Access
+	Requests   Requests
+	Tracing    *Tracing // nil: there are no traces
 	Reconcile  Reconcile
 	Grace      time.Duration // for requests in flight at shutdown; more than 0
 
 	settings []Setting
+}
+
+// Requests says what is noted about requests.
+type Requests struct {
+	Log  string        // name of the level of their records, in lower case
+	Slow time.Duration // requests that take as long are slow; 0: none is
+}
+
+// Tracing says where traces of requests go.
+type Tracing struct {
+	Endpoint string // URL of the collector
+	Sample   int    // of how many requests, in percent
 }
 
 // Plugin says how to run a program with hooks.

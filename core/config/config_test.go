@@ -32,6 +32,7 @@ func defaults() *config.Config {
 		Port:        2020,
 		MonitorPort: 3020,
 		Access:      config.Access{SQL: "on"},
+		Requests:    config.Requests{Log: "debug", Slow: time.Second},
 		Pool: config.Pool{
 			ConnectTimeout:      time.Second,
 			CheckInterval:       time.Minute,
@@ -208,7 +209,9 @@ func TestLoadEverything(t *testing.T) {
 				{Name: "b", Permit: []string{"read", "sql"}},
 			},
 		},
-		Grace: 1500 * time.Millisecond,
+		Requests: config.Requests{Log: "info", Slow: 250 * time.Millisecond},
+		Tracing:  &config.Tracing{Endpoint: "http://127.0.0.1:4318", Sample: 10},
+		Grace:    1500 * time.Millisecond,
 
 		Reconcile: config.Reconcile{Directory: "/etc/moray/buckets.d", Mode: "check", Exit: true},
 	}

@@ -69,9 +69,11 @@ func (d *draft) complete() {
 	if !ok {
 		return
 	}
-	if bunyan, ok := root["bunyan"].(object); ok {
-		if level, ok := bunyan["level"].(string); ok {
-			bunyan["level"] = strings.ToLower(level)
+	for section, key := range map[string]string{"bunyan": "level", "requests": "log"} {
+		if o, ok := root[section].(object); ok {
+			if level, ok := o[key].(string); ok {
+				o[key] = strings.ToLower(level)
+			}
 		}
 	}
 	first := ""

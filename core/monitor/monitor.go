@@ -5,6 +5,7 @@
 //	GET /kang/snapshot  what the RPC server is doing, for the kang tools
 //	GET /kang/schema    {}
 //	GET /healthz        200 while the process can answer
+//	GET /loglevel       the level of the log; PUT changes it
 //	GET /readyz         200 while every check succeeds, else 503; the answer says which check failed and why
 //	GET /debug/pprof/   profiles of the process, if it was started so
 //
@@ -49,6 +50,7 @@ type Monitor struct {
 	CheckTimeout time.Duration        // of each check; 0: 2 seconds
 	Profiles     bool                 // serve /debug/pprof
 	Log          *slog.Logger
+	LogLevel     LogLevel // nil if it cannot be changed
 
 	readiness singleflight.Group // probes that come together share one run of the checks
 }
@@ -94,7 +96,7 @@ func (m *Monitor) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case answer == nil:
 		refuse(w, http.StatusNotFound, "ResourceNotFound", r.URL.EscapedPath()+" does not exist")
-	case r.Method != http.MethodGet:
+	case r.Method != http.MethodGet && !(r.Method == http.MethodPut && r.URL.Path == levelPath):
 		w.Header().Set("Allow", "GET")
 		refuse(w, http.StatusMethodNotAllowed, "MethodNotAllowed", r.Method+" is not allowed")
 	default:
@@ -105,6 +107,11 @@ func (m *Monitor) serve(w http.ResponseWriter, r *http.Request) {
 // route returns what answers requests for path, or nil.
 func (m *Monitor) route(path string) http.HandlerFunc {
 	switch path {
+	case levelPath:
+		if m.LogLevel == nil {
+			return nil
+		}
+		return m.serveLevel
 	case "/metrics", "/metrics/":
 		return m.serveMetrics
 	case "/kang/snapshot":

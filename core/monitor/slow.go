@@ -11,7 +11,7 @@ import (
 // SlowRequest is a request that took long and is answered.
 type SlowRequest struct {
 	Time     time.Time // when it came
-	ID       string    // its req_id; "" if it brought none
+	ID       string    // its req_id, or one that the server gave it
 	Method   string
 	Bucket   string // "" if it names none
 	Client   string // address of the client
@@ -25,7 +25,7 @@ type SlowRequest struct {
 type Phases struct {
 	Queue time.Duration // waiting for a connection to PostgreSQL
 	SQL   time.Duration // waiting for PostgreSQL
-	Hooks time.Duration // in hooks, their own SQL included
+	Hooks time.Duration // in hooks, without the SQL that they run
 }
 
 // object returns what the snapshot shows of the request. Times are in milliseconds.

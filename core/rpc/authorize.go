@@ -31,7 +31,7 @@ const maxAudited = 4 << 10
 
 // audit notes what the request has done in the log for that, if there is one.
 func (c *call) audit(m *method, err error) {
-	if c.Audit == nil || !m.audited {
+	if !m.audited || !c.Journal.audits() {
 		return
 	}
 	client, roles := c.request.RemoteAddr(), ""
@@ -50,8 +50,8 @@ func (c *call) audit(m *method, err error) {
 		attrs = append(attrs, "sql", text[:min(len(text), maxAudited)])
 	}
 	if err != nil {
-		c.Audit.Warn("audit: refused or failed", append(attrs, "err", err)...)
+		c.Journal.Audit.Warn("audit: refused or failed", append(attrs, "err", err)...)
 		return
 	}
-	c.Audit.Info("audit: done", attrs...)
+	c.Journal.Audit.Info("audit: done", attrs...)
 }

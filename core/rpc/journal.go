@@ -16,10 +16,11 @@ import (
 	"github.com/kaizengarden/moray/core/object"
 )
 
-// Journal notes requests when they are done: each one in the access log, if the log's level lets it through, and the slow ones in
-// the log and in memory. It is safe for concurrent use. A nil Journal notes nothing.
+// Journal notes requests when they are done: each one in the access log, if the log's level lets it through, the slow ones in the
+// log and in memory, and in the audit log those that change buckets, or anything. It is safe for concurrent use. A nil Journal notes nothing.
 type Journal struct {
-	Log *slog.Logger
+	Log   *slog.Logger
+	Audit *slog.Logger // gets a record for each change of a bucket and each sql, if the settings say so
 	// Traced is asked before each request whether its single steps are to be kept; Trace gets those for which it said so. Both may
 	// be nil.
 	Traced func() bool
@@ -36,10 +37,19 @@ type Journal struct {
 type JournalSettings struct {
 	Access slog.Level    // of the access log's records
 	Slow   time.Duration // requests that take as long are slow; 0: none is
+	Audit  bool
 }
 
 // Set changes the settings, which are none before.
 func (j *Journal) Set(s JournalSettings) { j.settings.Store(&s) }
+
+func (j *Journal) audits() bool {
+	if j == nil {
+		return false
+	}
+	s := j.settings.Load()
+	return s != nil && s.Audit
+}
 
 // Done is a request that has ended.
 type Done struct {

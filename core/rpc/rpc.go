@@ -33,8 +33,7 @@ type Handler struct {
 	Objects  *object.Service
 	Database Database
 	Log      *slog.Logger
-	Audit    *slog.Logger // gets a record for each change of a bucket and each sql; nil for none
-	Journal  *Journal     // may be nil
+	Journal  *Journal // may be nil
 
 	listens listens
 }
@@ -55,13 +54,14 @@ type call struct {
 
 // ServeFast implements fast.Handler.
 func (h *Handler) ServeFast(ctx context.Context, w fast.Sender, r *fast.Request) error {
-	m, ok := methods[r.Method]
-	if !ok {
-		return fast.Unsupported(r)
-	}
 	c := &call{Handler: h, w: w, request: r, args: r.Args}
 	h.Journal.begin(&c.trail)
-	err := c.serve(ctx, m)
+	var err error
+	if m, ok := methods[r.Method]; ok {
+		err = c.serve(ctx, m)
+	} else {
+		err = fast.Unsupported(r)
+	}
 	h.Journal.done(c, err)
 	return reply(err)
 }

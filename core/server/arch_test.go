@@ -46,7 +46,7 @@ var edges = []struct {
 	{"core/pgstore", "core/bucket core/fault core/field core/jsvalue core/object core/query"},
 	{"core/reconcile", "core/bucket core/fault core/jsvalue core/spelling schemas"},
 	{"core/rpc", "core/access core/bucket core/fast core/fault core/jsvalue core/object core/query core/shape"},
-	{"core/server", "core/access core/bucket core/cluster core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/query core/reconcile core/rpc"},
+	{"core/server", "core/access core/bucket core/bunyan core/cluster core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/query core/reconcile core/rpc"},
 
 	{"core/client", "core/fast core/jsvalue"},
 	{"hooks/internal/wire", ""},

@@ -5,7 +5,22 @@ import (
 
 	"github.com/kaizengarden/moray/core/fast"
 	"github.com/kaizengarden/moray/core/monitor"
+	"github.com/kaizengarden/moray/core/object"
 )
+
+// slowRequests adapts what the journal keeps to what the monitor shows.
+func (s *Server) slowRequests() []monitor.SlowRequest {
+	var all []monitor.SlowRequest
+	for _, d := range s.journal.Slow() {
+		spent := d.Trail.Spent
+		all = append(all, monitor.SlowRequest{
+			Time: d.Began, ID: d.Request, Method: d.Method, Bucket: d.Bucket, Client: d.Client, Duration: d.Took,
+			Phases: monitor.Phases{Queue: spent[object.Queue], SQL: spent[object.SQL], Hooks: spent[object.Hooks]},
+			SQL:    d.Trail.Slowest.Text, Error: d.ErrorName(),
+		})
+	}
+	return all
+}
 
 // kang adapts what the RPC server is doing to what the monitor shows.
 func (s *Server) kang() monitor.Snapshot {

@@ -81,7 +81,7 @@ func TestKang(t *testing.T) {
 
 	eventually(t, "the reindexing is shown", func() bool { return kang(t, s).Job["reindex/fruit"].Kind == "reindex" })
 	shot := kang(t, s)
-	if want := []string{"fastconnection", "fastrequest", "cluster", "pool", "bucket", "job"}; !cmp.Equal(want, shot.Types) {
+	if want := []string{"fastconnection", "fastrequest", "cluster", "pool", "bucket", "job", "slowrequest"}; !cmp.Equal(want, shot.Types) {
 		t.Errorf("types are %q, want %q", shot.Types, want)
 	}
 	if primary := shot.Cluster["primary"]; primary.Kind != "static" || primary.Primary != proxy.Address() {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strconv"
 	"syscall"
@@ -49,7 +48,7 @@ func (s *Server) listen(ctx context.Context) (l listeners, err error) {
 		if err != nil {
 			return l, err
 		}
-		l.monitor = &admitting{l.monitor, &access.Policy{Networks: s.config.Access.MonitorNetworks}}
+		l.monitor = &admitting{l.monitor, &s.watcher}
 	}
 	if path := s.config.Access.Socket; path != "" {
 		l.socket, err = openSocket(ctx, path, os.FileMode(s.config.Access.SocketMode))
@@ -111,31 +110,15 @@ func abandoned(ctx context.Context, path string) bool {
 // admitting is a listener that accepts connections of a policy's networks only.
 type admitting struct {
 	net.Listener
-	policy *access.Policy
+	gate *access.Gate
 }
 
 func (l *admitting) Accept() (net.Conn, error) {
 	for {
 		nc, err := l.Listener.Accept()
-		if err != nil || l.policy.Admits(nc.RemoteAddr()) {
+		if err != nil || l.gate.Admits(nc.RemoteAddr()) {
 			return nc, err
 		}
 		nc.Close() //nolint:errcheck // because nothing was sent
 	}
-}
-
-// policy returns what the configuration says of access, or nil if it says nothing.
-func policy(a *config.Access) *access.Policy {
-	if len(a.Networks) == 0 && len(a.Roles) == 0 && access.SQLMode(a.SQL) == access.SQLOn {
-		return nil
-	}
-	p := &access.Policy{Networks: a.Networks, SQL: access.SQLMode(a.SQL)}
-	for _, r := range a.Roles {
-		role := access.Role{Name: r.Name, Networks: append([]netip.Prefix(nil), r.Networks...), Subjects: r.Subjects, Buckets: r.Buckets}
-		for _, v := range r.Permit {
-			role.Permit = append(role.Permit, access.Verb(v))
-		}
-		p.Roles = append(p.Roles, role)
-	}
-	return p
 }

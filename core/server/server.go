@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kaizengarden/moray/core/access"
 	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/config"
 	"github.com/kaizengarden/moray/core/fast"
@@ -37,6 +38,9 @@ type Server struct {
 	hooks   Hooks // nil if there are none
 	fast    *fast.Server
 	monitor *monitor.Monitor
+	journal *rpc.Journal
+	gate    access.Gate // of the RPC server
+	watcher access.Gate // of the monitor
 
 	overview *overview
 	stopping atomic.Bool // it was told to end
@@ -48,10 +52,10 @@ type Server struct {
 
 // Options are what a configuration file does not say. All are optional.
 type Options struct {
-	Log     *slog.Logger
-	Version string // of the program; "devel" without one
-	// Profiles lets the monitor serve profiles of the process.
-	Profiles bool
+	Log      *slog.Logger
+	LogLevel monitor.LogLevel // of Log, if the monitor is to show and change it
+	Version  string           // of the program; "devel" without one
+	Profiles bool             // whether the monitor serves profiles of the process
 	// RPC and Monitor are listeners to use instead of opening the configured ports. Run closes them.
 	RPC, Monitor net.Listener
 	// Hooks makes what runs the hooks of buckets. Without it the server refuses buckets that have any.
@@ -91,12 +95,14 @@ func New(c *config.Config, o Options) (*Server, error) {
 		Database: store,
 		Log:      o.Log,
 	}
-	if c.Access.Audit {
-		handler.Audit = o.Log.With("component", "audit")
-	}
 	s := &Server{config: c, options: o, log: o.Log, store: store, buckets: buckets, cleanUpAgain: make(chan struct{}, 1)}
 	checks := []monitor.Check{
 		{Name: "server", Run: s.serving}, {Name: "postgresql", Run: store.Check}, {Name: "pool", Run: s.poolReady},
+	}
+	s.journal = &rpc.Journal{Log: o.Log, Audit: o.Log.With("component", "audit")}
+	handler.Journal = s.journal
+	if err := s.Reconfigure(c); err != nil {
+		return nil, err
 	}
 	if store.Follows {
 		checks = append(checks, monitor.Check{Name: "cluster", Run: store.check})
@@ -113,21 +119,19 @@ func New(c *config.Config, o Options) (*Server, error) {
 		checks = append(checks, monitor.Check{Name: "buckets", Run: s.definitionsReady})
 	}
 	s.fast = &fast.Server{
-		Handler: handler,
-		Limits:  fastLimits(c, limits),
-		Log:     o.Log,
-		Trace:   &fast.Trace{RequestDone: rpc.NewMetrics(registerer, monitor.LatencyBounds()).RequestDone},
-	}
-	if p := policy(&c.Access); p != nil {
-		s.fast.Admit = p.Admits
-		s.fast.Identify = func(nc net.Conn) any { return p.Identify(nc) }
+		Handler:  handler,
+		Limits:   fastLimits(c, limits),
+		Log:      o.Log,
+		Admit:    s.gate.Admits,
+		Identify: func(nc net.Conn) any { return s.gate.Identify(nc) },
+		Trace:    &fast.Trace{RequestDone: rpc.NewMetrics(registerer, monitor.LatencyBounds()).RequestDone},
 	}
 	s.overview = newOverview(store)
 	build := monitor.ReadBuild(cmp.Or(o.Version, "devel"))
 	s.register(registerer, build)
 	s.monitor = &monitor.Monitor{
 		Hostname: host, PID: os.Getpid(), Started: time.Now(), Metrics: gatherer, Kang: s.kang, Log: o.Log,
-		Checks: checks, Profiles: o.Profiles,
+		Checks: checks, Profiles: o.Profiles, LogLevel: o.LogLevel, Slow: s.slowRequests,
 	}
 	return s, nil
 }
