@@ -75,7 +75,9 @@ It speaks the node-fast protocol: clients of Joyent's Moray work with it as they
 	root.SetVersionTemplate("moray {{.Version}}\n")
 	root.AddGroup(&cobra.Group{ID: serverGroup, Title: "Servers, databases and buckets:"},
 		&cobra.Group{ID: clientGroup, Title: "Tools of the client, as node-moray has them:"})
-	for _, c := range []*cobra.Command{serveCommand(), devCommand(), initCommand(), configCommand(), clusterCommand(), bucketsCommand(), pluginCommand()} {
+	for _, c := range []*cobra.Command{
+		serveCommand(), devCommand(), initCommand(), configCommand(), clusterCommand(), bucketsCommand(), pluginCommand(), dumpCommand(), loadCommand(),
+	} {
 		c.GroupID = serverGroup
 		root.AddCommand(c)
 	}

@@ -55,9 +55,10 @@ var edges = []struct {
 	{"hooks", "core/bucket core/fault core/jsvalue core/object core/spelling hooks/internal/wire"},
 	{"plugins/changelog", "core/bucket core/fault core/jsvalue core/object core/query hooks/sdk"},
 	{"plugins/js", "hooks/sdk"},
-	{"cmd/moray/tools", "core/bunyan core/fast core/jsvalue"},
+	{"cmd/moray/tools", "core/bunyan core/client core/fast core/jsvalue"},
+	{"cmd/moray/bulk", "core/bucket core/client core/fast core/jsvalue core/query"},
 	{"cmd/moray/manpage", ""},
-	{"cmd/moray", "cmd/moray/manpage cmd/moray/tools core/bucket core/bunyan core/client core/cluster core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks hooks/sdk hooks/trial plugins/changelog plugins/js schemas"},
+	{"cmd/moray", "cmd/moray/bulk cmd/moray/manpage cmd/moray/tools core/bucket core/bunyan core/client core/cluster core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks hooks/sdk hooks/trial plugins/changelog plugins/js schemas"},
 	{"cmd/moray-plugin-example", "hooks/sdk"},
 }
 
