@@ -60,6 +60,7 @@ func (c *conn) finish(r *Request, err error) {
 		c.inFlight--
 	}
 	c.held -= len(r.payload)
+	c.giveRoom(len(r.payload))
 	c.stats.RequestsCompleted++
 	if err != nil {
 		c.stats.RequestsFailed++

@@ -188,12 +188,13 @@ func (c *conn) readMessage(d *Decoder) error {
 	}
 	r := requests.Get().(*Request)
 	m.Payload = r.payload
-	if err = d.payload(&m, size); err == nil {
+	if err = c.readPayload(d, &m, size); err == nil {
 		r.payload = m.Payload
 		var accepted bool
 		if accepted, err = c.accept(r, &m); accepted {
 			return nil
 		}
+		c.giveRoom(size)
 	}
 	r.release()
 	return err

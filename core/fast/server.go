@@ -9,6 +9,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Server serves requests over the connections of a listener. Its exported fields must not change once it runs. The zero
@@ -24,6 +26,9 @@ type Server struct {
 	// Identify says who the client of a connection is, once, before its first request; nil for nobody. If the connection is
 	// encrypted the handshake is done.
 	Identify func(nc net.Conn) any
+
+	once sync.Once
+	room *semaphore.Weighted // for large payloads; set by the first Run
 
 	mu     sync.Mutex // guards what follows; taken before the mu of a conn
 	conns  map[uint64]*conn
@@ -41,6 +46,10 @@ type Limits struct {
 	// InFlightBytes is the number of bytes that the payloads of one connection's pending requests may have together;
 	// default FrameBytes. A single request is always taken.
 	InFlightBytes int
+	// LargeBytes is the number of bytes that the payloads of all pending requests of all connections may have together, each
+	// counted that is longer than 64 KiB; default twice FrameBytes, and never less than FrameBytes. For one that is too many
+	// the server waits before it reads it, and does not wait longer than a minute for its end.
+	LargeBytes int
 	// UnsentBytes is the number of bytes of answers that may wait for one connection; default 1 MiB. Beyond it sending
 	// waits. One answer more is always taken.
 	UnsentBytes int
@@ -55,6 +64,7 @@ func (l Limits) withDefaults() Limits {
 	l.FrameBytes = cmp.Or(l.FrameBytes, 64<<20)
 	l.InFlight = cmp.Or(l.InFlight, 4096)
 	l.InFlightBytes = cmp.Or(l.InFlightBytes, l.FrameBytes)
+	l.LargeBytes = cmp.Or(l.LargeBytes, 2*l.FrameBytes)
 	l.UnsentBytes = cmp.Or(l.UnsentBytes, 1<<20)
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, 30*time.Second)
 	l.Grace = cmp.Or(l.Grace, 10*time.Second)
@@ -74,6 +84,7 @@ var errShutdown = errors.New("the server shuts down")
 // Run may be called for several listeners.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	limits := s.Limits.withDefaults()
+	s.once.Do(func() { s.room = newRoom(&limits) })
 	log := s.logger()
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()

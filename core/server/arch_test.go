@@ -74,7 +74,7 @@ var owners = map[string][]string{
 	"github.com/go-zookeeper/zk":               {"core/cluster", "core/cluster/zktest"},
 	"go.uber.org/goleak":                       {"core/pgstore/pgtest", "core/cluster/zktest"},
 	"github.com/prometheus/common":             {"core/monitor"},
-	"golang.org/x/sync":                        {"core/monitor"},
+	"golang.org/x/sync":                        {"core/monitor", "core/fast"},
 	"golang.org/x/sys":                         {"core/cluster", "core/localpg", "core/pgstore", "hooks", "hooks/sdk"},
 	"github.com/hashicorp/go-plugin":           {"hooks", "hooks/sdk"},
 	"github.com/dop251/goja":                   {"plugins/js"},
