@@ -91,13 +91,16 @@ func TestFaults(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			b := newBed(t, 1, 3, 2)
 			l := startLoad(t, b.addresses(), writers)
-			l.goOn(t, 500)
+			l.goOn(t, 1000)
 			own := f.do(t, b, l)
-			l.goOn(t, 500)
+			l.goOn(t, 1000)
 			l.end()
 			l.history.wantLinear(t)
-			one := r.add(t, f.name, b.verdict(t, l.ledger), own)
-			t.Logf("%+v", one)
+			v := b.verdict(t, l.ledger)
+			t.Logf("%+v", r.add(t, f.name, v, own))
+			if f.calm && v.unknown+v.refused > 0 {
+				t.Errorf("clients got errors: %s", v.reasons())
+			}
 		})
 	}
 	if err := r.write(*resultsDir, "manatee"); err != nil {
@@ -125,8 +128,7 @@ func TestPatroni(t *testing.T) {
 			l.goOn(t, 500)
 			l.end()
 			l.history.wantLinear(t)
-			one := r.add(t, "Patroni: "+f.name, p.verdict(t, l.ledger), own)
-			t.Logf("%+v", one)
+			t.Logf("%+v", r.add(t, "Patroni: "+f.name, p.verdict(t, l.ledger), own))
 		})
 	}
 	if err := r.write(*resultsDir, "patroni"); err != nil {

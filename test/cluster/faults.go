@@ -1,11 +1,18 @@
 package cluster
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/kaizengarden/moray/core/client"
 )
 
 // fault is something that happens to a bed under load. It returns how long, of the time without service, PostgreSQL itself could not
@@ -13,6 +20,7 @@ import (
 type fault struct {
 	name string
 	do   func(t testing.TB, b *bed, l *load) (own time.Duration)
+	calm bool // no client may get an error
 }
 
 // faults are those of PostgreSQL, ZooKeeper and moray under a state that the test writes. The names begin with their number in the
@@ -24,18 +32,21 @@ var faults = []fault{
 	{name: "F3 restart, immediate", do: restart(syscall.SIGQUIT)},
 	{name: "F3 power cut", do: restart(syscall.SIGKILL)},
 	{name: "F4 failover", do: failover},
+	{name: "F4 failover, 20 times", do: failovers},
 	{name: "F4 switchover", do: switchover},
 	{name: "F6 two primaries", do: twoPrimaries},
-	{name: "F7 read-only for a second", do: readOnly},
-	{name: "F8 frozen for 2 s", do: frozen},
+	{name: "F7 read-only for a second", do: readOnly, calm: true},
+	{name: "F8 frozen for 2 s", do: frozen, calm: true},
 	{name: "F8 frozen for ever, failover", do: frozenForEver},
-	{name: "F10 ZooKeeper's leader killed, 3 times", do: killLeader},
+	{name: "F10 ZooKeeper's leader killed, 3 times", do: killLeader, calm: true},
 	{name: "F11 session expires, failover", do: expireSession},
 	{name: "F12 no ZooKeeper for 3 s, failover meanwhile", do: noZooKeeper},
-	{name: "F13 torn states", do: tornStates},
+	{name: "F13 torn states", do: tornStates, calm: true},
 	{name: "F24 every moray restarted", do: restartMorays},
 	{name: "F25 every moray killed", do: killMorays},
 	{name: "F26 commits cut short, failover", do: cutCommits},
+	{name: "F27 rows locked for 5 s", do: lockRows, calm: true},
+	{name: "F28 definition changed 10 times", do: redefine, calm: true},
 	{name: "connections reset in COMMIT", do: resets},
 }
 
@@ -89,6 +100,21 @@ func failover(t testing.TB, b *bed, _ *load) time.Duration {
 		b.nodes[0].kill(t)
 		b.promote(t)
 	})
+}
+
+// failovers fails over to and fro. It returns what the failover took that was felt longest.
+func failovers(t testing.TB, b *bed, l *load) (own time.Duration) {
+	longest := time.Duration(0)
+	for range 20 {
+		took := failover(t, b, l)
+		l.goOn(t, 200)
+		if gap := l.longest(); gap > longest {
+			longest, own = gap, took
+		}
+		b.rejoin(t)
+		l.goOn(t, 1000)
+	}
+	return own
 }
 
 func switchover(t testing.TB, b *bed, _ *load) time.Duration {
@@ -246,5 +272,46 @@ func resets(t testing.TB, b *bed, l *load) time.Duration {
 		l.goOn(t, 20)
 	}
 	b.name(t, b.primary)
+	return 0
+}
+
+// lockRows keeps some rows locked. Requests for others go on.
+func lockRows(t testing.TB, b *bed, l *load) time.Duration {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, b.primary.url("moray"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "BEGIN; SELECT 1 FROM chain WHERE _key = 'chain-0' FOR UPDATE; SELECT 1 FROM hot FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	l.goOn(t, 1000)
+	time.Sleep(time.Until(start.Add(5 * time.Second))) // the length of the fault
+	if _, err := conn.Exec(ctx, "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	return 0
+}
+
+// redefine changes, under writers, the definition of the bucket that they write to: each time a column and an index are added.
+func redefine(t testing.TB, b *bed, l *load) time.Duration {
+	c := client.New(client.Config{Addresses: b.addresses(), Connections: 1})
+	defer c.Close()
+	var columns []string
+	for i := range 10 {
+		columns = append(columns, fmt.Sprintf(`"c%d":{"type":"string"}`, i))
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		err := c.UpdateBucket(ctx, ledgerBucket, &client.BucketConfig{
+			Index: json.RawMessage("{" + strings.Join(columns, ",") + "}"), Options: fmt.Appendf(nil, `{"version":%d}`, i+1),
+		}, nil)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.goOn(t, 200)
+	}
 	return 0
 }

@@ -29,7 +29,6 @@ type ledger struct {
 	violations []string
 	last       time.Time // of the last acknowledgement
 	gap        time.Duration
-	gapAt      time.Time
 }
 
 // write is one write of a key that nobody writes again.
@@ -68,7 +67,7 @@ func (l *ledger) tally(f fate, reason error) {
 	}
 	now := time.Now()
 	if gap := now.Sub(l.last); !l.last.IsZero() && gap > l.gap {
-		l.gap, l.gapAt = gap, l.last
+		l.gap = gap
 	}
 	l.last = now
 }
@@ -77,6 +76,13 @@ func (l *ledger) acknowledged() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.count[acknowledged]
+}
+
+// longest returns the longest time so far between two acknowledgements.
+func (l *ledger) longest() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gap
 }
 
 func (l *ledger) violation(format string, args ...any) {

@@ -32,13 +32,14 @@ type moray struct {
 	dir           string
 	config        string
 	port, monitor int
+	env           []string
 	server        *process
 }
 
-// newMoray starts a server whose configuration names its database so: "manatee":{…}.
-func newMoray(t testing.TB, database string) *moray {
+// newMoray starts a server whose configuration names its database so: "manatee":{…}. env are variables besides the usual ones.
+func newMoray(t testing.TB, database string, env ...string) *moray {
 	t.Helper()
-	m := &moray{dir: home(t), port: freePort(t), monitor: freePort(t)}
+	m := &moray{dir: home(t), port: freePort(t), monitor: freePort(t), env: env}
 	m.config = filepath.Join(m.dir, "config.json")
 	text := fmt.Sprintf(`{"bindip":"127.0.0.1","port":%d,"monitorPort":%d,"bunyan":{"level":"info"},"server_uuid":"test","datacenter":"test",%s}`,
 		m.port, m.monitor, database)
@@ -58,7 +59,8 @@ func (m *moray) start(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.server = spawn(t, nil, m.dir, filepath.Join(m.dir, "log"), append(minimalEnv(m.dir), "MORAY_DB_NAME=moray"), binary, "serve", "-f", m.config)
+	env := append(append(minimalEnv(m.dir), "MORAY_DB_NAME=moray"), m.env...)
+	m.server = spawn(t, nil, m.dir, filepath.Join(m.dir, "log"), env, binary, "serve", "-f", m.config)
 }
 
 // ready reports whether the server says that it is.

@@ -73,9 +73,35 @@ func insideNamespaces(t *testing.T) {
 			t.Logf("%+v", r.add(t, f.name, b.verdict(t, l.ledger), own))
 		})
 	}
+	t.Run("F15 half-open clients", halfOpen)
 	if err := r.write(*resultsDir, "namespaced"); err != nil {
 		t.Error(err)
 	}
+}
+
+// halfOpen has clients vanish without a word. The server may hold what they had for a minute.
+func halfOpen(t *testing.T) {
+	m := newMoray(t, standalone(newReplication(t, 0, nil)))
+	m.awaitReady(t)
+	files := func() int {
+		all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", m.server.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	before := files()
+	const n = 1000
+	for range n {
+		defer dialRaw(t, m).Close()
+	}
+	eventually(t, "all are connected", func() bool { return files() >= before+n })
+	heal := drop(t, m.port)
+	defer heal()
+	took := timed(func() {
+		eventually(t, "nothing is held for them", func() bool { return files() <= before+slack })
+	})
+	t.Logf("%d files were given back within %v", n, took.Round(time.Second))
 }
 
 // drop swallows all packets from and to a port, without a word to either side, until the function that it returns is called.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -23,14 +24,14 @@ import (
 
 // size is what overload means: for make cluster-test, and for the short form.
 type size struct {
-	idle, busy, storm, giants, finds int
+	idle, busy, storm, heads, giants, finds int
 }
 
 func overloadSize() size {
 	if *all {
-		return size{idle: 9000, busy: 1000, storm: 5000, giants: 2000, finds: 100000}
+		return size{idle: 10000, busy: 1000, storm: 5000, heads: 10000, giants: 40, finds: 100000}
 	}
-	return size{idle: 500, busy: 100, storm: 300, giants: 100, finds: 5000}
+	return size{idle: 500, busy: 100, storm: 300, heads: 100, giants: 4, finds: 5000}
 }
 
 // The bounds that hold for every overload: of memory beyond what the server takes when it is quiet.
@@ -38,6 +39,7 @@ const (
 	perIdle     = 48 << 10  // a connection that is open and silent, or has sent the head of a frame
 	perBusy     = 256 << 10 // one with a request under way
 	perReader   = 8 << 20   // one that does not read what it asked for
+	allGiants   = 512 << 20 // giant frames of all clients together, what is made of them, and garbage
 	baseGrowth  = 64 << 20  // whatever the number of connections: garbage that is not collected yet
 	giantLength = 60 << 20  // a length that is allowed
 )
@@ -46,7 +48,7 @@ const (
 func TestOverload(t *testing.T) {
 	n := overloadSize()
 	r := newReplication(t, 0, nil)
-	m := newMoray(t, fmt.Sprintf(`"fast":{"writeTimeout":3000},"standalone":{"url":"%s","pg":{"maxConnections":8}}`, strings.ReplaceAll(r.nodes[0].url("moray"), "postgres@", "moray@")))
+	m := newMoray(t, standalone(r), "GOMEMLIMIT=256MiB")
 	m.awaitReady(t)
 	createBuckets(t, m.address())
 	v := newVictim(t, m)
@@ -57,9 +59,10 @@ func TestOverload(t *testing.T) {
 	}{
 		{"quiet", baseGrowth, func(testing.TB, *moray) { time.Sleep(time.Second) }},
 		{fmt.Sprintf("%d idle connections", n.idle), baseGrowth + n.idle*perIdle, func(t testing.TB, m *moray) { idle(t, m, n.idle, nil) }},
-		{fmt.Sprintf("%d heads of giant frames", n.giants), baseGrowth + n.giants*perIdle, func(t testing.TB, m *moray) {
-			idle(t, m, n.giants, head(giantLength))
+		{fmt.Sprintf("%d heads of giant frames", n.heads), baseGrowth + n.heads*perIdle, func(t testing.TB, m *moray) {
+			idle(t, m, n.heads, head(giantLength))
 		}},
+		{fmt.Sprintf("%d giant frames", n.giants), baseGrowth + allGiants, func(t testing.TB, m *moray) { giants(t, m, n.giants) }},
 		{"lengths that are refused", baseGrowth, refusedLengths},
 		{fmt.Sprintf("%d busy connections", n.busy), baseGrowth + n.busy*perBusy, func(t testing.TB, m *moray) { busy(t, m, n.busy) }},
 		{fmt.Sprintf("%d new connections", n.storm), baseGrowth, func(t testing.TB, m *moray) { storm(t, m, n.storm) }},
@@ -73,10 +76,17 @@ func TestOverload(t *testing.T) {
 	}
 }
 
+// standalone is the part of a configuration that names the first server, and gives up early on clients that do not read.
+func standalone(r *replication) string {
+	return fmt.Sprintf(`"fast":{"writeTimeout":3000},"standalone":{"url":"postgres://moray@%s/moray?sslmode=disable","pg":{"maxConnections":8}}`,
+		r.nodes[0].address())
+}
+
 // victim is a client that wants one object every few milliseconds, and notices how long that takes.
 type victim struct {
 	server *moray
 	client *client.Client
+	quiet  time.Duration // its median when nobody else is there
 	lines  []string
 }
 
@@ -129,13 +139,16 @@ func (v *victim) during(t *testing.T, name string, bound int, do func(testing.TB
 	at := func(share float64) time.Duration {
 		return latencies[int(share*float64(len(latencies)-1))].Round(10 * time.Microsecond)
 	}
-	v.lines = append(v.lines, fmt.Sprintf("%s\t%d\t%d\t%v\t%v\t%v\t", name, before>>20, most>>20, at(0.5), at(0.99), at(1)))
+	if v.quiet == 0 {
+		v.quiet = at(0.5)
+	}
+	v.lines = append(v.lines, fmt.Sprintf("%s\t%d\t%d\t%v\t%.1f\t%v\t%v\t", name, before>>20, most>>20, at(0.5), float64(at(0.5))/float64(v.quiet), at(0.99), at(1)))
 }
 
 func (v *victim) print(t testing.TB) {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "overload\tMB before\tMB at most\tothers' p50\tp99\tmax\t")
+	fmt.Fprintln(w, "overload\tMB before\tMB at most\tothers' p50\ttimes quiet\tp99\tmax\t")
 	for _, line := range v.lines {
 		fmt.Fprintln(w, line)
 	}
@@ -197,6 +210,27 @@ func idle(t testing.TB, m *moray, n int, first []byte) {
 	for _, c := range conns {
 		c.Close()
 	}
+}
+
+// giants sends many giant frames at once.
+func giants(t testing.TB, m *moray, n int) {
+	arg := append(append([]byte(`["`), bytes.Repeat([]byte("x"), giantLength-100)...), `"]`...)
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			c, err := fast.Dial(ctx, m.address(), fast.V2)
+			if err == nil {
+				err = c.Call(ctx, "version", arg, nil)
+				c.Close()
+			}
+			if answer := (*fast.Error)(nil); err != nil && !errors.As(err, &answer) {
+				t.Errorf("a giant frame is not answered: %v", err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // refusedLengths claims lengths that no frame may have. The connection is closed.

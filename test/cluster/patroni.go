@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -71,6 +72,12 @@ func newPatroni(t testing.TB) *patroni {
 	eventually(t, "there is a synchronous standby", func() bool {
 		return leader.query(t, "SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')") != "0"
 	})
+	eventually(t, "Patroni knows a synchronous standby", func() bool { // without one it promotes nobody
+		var sync struct {
+			Standby string `json:"sync_standby"`
+		}
+		return json.Unmarshal([]byte(p.tree.Get(t, "moray/sync")), &sync) == nil && sync.Standby != ""
+	})
 	database := fmt.Sprintf(`"patroni":{"url":"tcp://moray@/moray","pg":{"connectTimeout":1000,"maxConnections":8},"patroni":{"path":"%s/moray","zk":{"connStr":"%s"}}}`,
 		p.tree.Root, strings.Join(p.zk.Servers(), ","))
 	for range 2 {
@@ -106,7 +113,7 @@ bootstrap:
     postgresql:
       use_pg_rewind: true
       use_slots: true
-      parameters: {max_connections: 100, shared_buffers: 32MB, fsync: 'off', wal_retrieve_retry_interval: 200ms, wal_log_hints: 'on', hot_standby: 'on', wal_keep_size: 256MB}
+      parameters: {max_connections: 100, shared_buffers: 32MB, fsync: 'off', wal_retrieve_retry_interval: 200ms, wal_log_hints: 'on', hot_standby: 'on', wal_keep_size: 256MB, client_connection_check_interval: 1s}
   initdb: [{encoding: UTF8}, {locale: C}, no-sync]
 postgresql:
   listen: 127.0.0.1:%[5]d

@@ -43,6 +43,7 @@ var patroniFaults = []patroniFault{
 			}
 		})
 	}},
+	{"F12 ZooKeeper's quorum lost for 5 s", quorumLost},
 	{"F10 ZooKeeper's leader killed", func(t testing.TB, p *patroni, l *load) time.Duration {
 		leader := p.zk.Leader(t)
 		p.zk.Kill(t, leader)
@@ -50,6 +51,20 @@ var patroniFaults = []patroniFault{
 		p.zk.Start(t, leader)
 		return 0
 	}},
+}
+
+// quorumLost makes Patroni demote a healthy primary: it cannot renew its lock. moray stays with it as long as it serves.
+func quorumLost(t testing.TB, p *patroni, _ *load) time.Duration {
+	return timed(func() {
+		leader := p.zk.Leader(t)
+		p.zk.Kill(t, leader)
+		p.zk.Kill(t, (leader+1)%3)
+		time.Sleep(5 * time.Second) // the length of the fault
+		p.zk.Start(t, leader)
+		p.zk.Start(t, (leader+1)%3)
+		p.zk.Await(t)
+		p.promoted(t, nil)
+	})
 }
 
 // after does something to the leader and returns how long it took until another member took writes.

@@ -59,13 +59,33 @@ func newReplication(t testing.TB, standbys int, mount func(*node)) *replication 
 		t.Fatal(err)
 	}
 	if standbys > 0 {
-		primary.exec(t, "ALTER SYSTEM SET synchronous_standby_names = 'b'", "SELECT pg_reload_conf()")
-		eventually(t, "the standbys follow", func() bool {
-			return primary.query(t, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == strconv.Itoa(standbys) &&
-				primary.query(t, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1"
-		})
+		primary.waitFor(t, r.nodes[1], standbys)
 	}
 	return r
+}
+
+// waitFor makes the commits of a primary wait for one of its standbys, once all of them follow.
+func (n *node) waitFor(t testing.TB, standby *node, standbys int) {
+	t.Helper()
+	n.exec(t, "ALTER SYSTEM SET synchronous_standby_names = '"+standby.name+"'", "SELECT pg_reload_conf()")
+	eventually(t, "the standbys follow", func() bool {
+		return n.query(t, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == strconv.Itoa(standbys) &&
+			n.query(t, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1"
+	})
+}
+
+// rejoin makes the old primary, which is lost, the synchronous standby of the new one.
+func (r *replication) rejoin(t testing.TB) {
+	t.Helper()
+	old, now := r.nodes[0], r.nodes[1]
+	old.kill(t)
+	if err := os.RemoveAll(old.data()); err != nil {
+		t.Fatal(err)
+	}
+	old.clone(t, now, 1)
+	old.start(t)
+	now.waitFor(t, old, 1)
+	r.nodes[0], r.nodes[1] = now, old
 }
 
 func binDir(t testing.TB) string {
@@ -111,6 +131,7 @@ min_wal_size = 32MB
 fsync = off
 recovery_target_timeline = 'latest'
 wal_retrieve_retry_interval = '200ms'
+client_connection_check_interval = '1s'
 `)
 	n.configure(t, fmt.Sprintf("port = %d\nunix_socket_directories = '%s'\n", n.port, n.dir))
 }

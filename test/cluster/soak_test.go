@@ -40,12 +40,35 @@ var soakFaults = []fault{
 		}
 		return 0
 	}},
+	{name: "ZooKeeper's leader killed", do: func(t testing.TB, b *bed, _ *load) time.Duration {
+		leader := b.zk.Leader(t)
+		b.zk.Kill(t, leader)
+		b.zk.Start(t, leader)
+		b.zk.Await(t)
+		return 0
+	}},
 	{name: "torn states", do: func(t testing.TB, b *bed, l *load) time.Duration {
 		tornStates(t, b, l)
 		b.name(t, b.primary)
 		return 0
 	}},
 	{name: "plugin killed", do: killPlugins},
+	{name: "failover", do: func(t testing.TB, b *bed, l *load) time.Duration {
+		defer b.rejoin(t)
+		return failover(t, b, l)
+	}},
+	{name: "moray restarted", do: func(t testing.TB, b *bed, _ *load) time.Duration {
+		b.morays[1].terminate(t)
+		b.morays[1].start(t)
+		b.morays[1].awaitReady(t)
+		return 0
+	}},
+	{name: "moray killed", do: func(t testing.TB, b *bed, _ *load) time.Duration {
+		b.morays[1].kill(t)
+		b.morays[1].start(t)
+		b.morays[1].awaitReady(t)
+		return 0
+	}},
 }
 
 // killPlugins ends the processes that run hooks.
@@ -60,7 +83,7 @@ func killPlugins(_ testing.TB, b *bed, _ *load) time.Duration {
 // end nothing may be lost, and nothing left over. make soak takes longer than the short form.
 func TestSoak(t *testing.T) {
 	t.Logf("seed %d, for %v", *soakSeed, *soakTime)
-	b := newBed(t, 0, 1, 2)
+	b := newBed(t, 1, 3, 2)
 	random := rand.New(rand.NewPCG(*soakSeed, 1))
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -94,11 +117,15 @@ func TestSoak(t *testing.T) {
 			pause(ctx)
 		}
 	})
+	half := 0 // what the server that lives all along holds at half time
 	for end := time.Now().Add(*soakTime); time.Now().Before(end); {
 		l.goOn(t, 100)
 		f := soakFaults[random.IntN(len(soakFaults))]
-		t.Log(f.name)
 		f.do(t, b, l)
+		if half == 0 && time.Until(end) < *soakTime/2 {
+			half = b.morays[0].memory(t)
+		}
+		t.Logf("%s; the server that lives all along holds %d MB", f.name, b.morays[0].memory(t)>>20)
 	}
 	l.goOn(t, 100)
 	stop()
@@ -108,12 +135,18 @@ func TestSoak(t *testing.T) {
 	v.wantNothingLost(t)
 	l.history.wantLinear(t)
 	t.Logf("%d acknowledged, %d unknown, %d refused; longest without service %v; other requests %v", v.acked, v.unknown, v.refused, v.gap.Round(time.Millisecond), counts)
-	for _, method := range []string{"find", "batch", "update", "hook", "sql", "listen", "apply"} {
-		if counts[method] == 0 {
+	if counts["apply"] == 0 {
+		t.Error("no definition has been applied")
+	}
+	for method, count := range counts {
+		if count == 0 {
 			t.Errorf("no %s has succeeded", method)
 		}
 	}
 	b.wantNothingLeft(t, before)
+	if grown := b.morays[0].memory(t); grown > half+half/2+spareMemory {
+		t.Errorf("the server that lives all along holds %d MB, and held %d MB at half time", grown>>20, half>>20)
+	}
 }
 
 // warmUp makes the servers hold what they hold at most: connections to PostgreSQL, and what is made once.
@@ -132,6 +165,7 @@ func everything(ctx context.Context, b *bed, i int, counts map[string]int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTime)
 	defer cancel()
 	count := func(name string, err error) {
+		counts[name] += 0 // it has been tried
 		if err == nil {
 			counts[name]++
 		}
@@ -168,12 +202,19 @@ func everything(ctx context.Context, b *bed, i int, counts map[string]int) {
 		count("sql", err)
 	}
 	count("listen", hear(ctx, c, bucket))
+	_, err = c.FindSQL(ctx, bucket, "(n>=0)", nil)
+	count("findSQL", err)
+	count("delete", c.DelObject(ctx, bucket, "a", nil))
 	_, err = c.DeleteMany(ctx, bucket, "(n>=5)", nil)
 	count("deleteMany", err)
+	_, err = c.GetBucket(ctx, temporary, nil)
+	count("getBucket", err)
 	count("delBucket", c.DelBucket(ctx, temporary, nil))
 	_, err = c.ListBuckets(ctx, nil)
 	count("listBuckets", err)
 	count("ping", c.Ping(ctx, &client.PingOptions{Deep: true}))
+	_, err = c.Version(ctx, nil)
+	count("version", err)
 }
 
 var errUnheard = errors.New("nothing is heard")
@@ -246,6 +287,9 @@ func (b *bed) holdings(t testing.TB) holdings {
 	h["connections to PostgreSQL"] = connections
 	return h
 }
+
+// spareMemory is what a server may hold more than half as much again: garbage that is not collected yet.
+const spareMemory = 32 << 20
 
 // slack is what may be more than before: a connection that is being made again, a probe under way.
 const slack = 8
