@@ -21,10 +21,8 @@ import (
 type Journal struct {
 	Log   *slog.Logger
 	Audit *slog.Logger // gets a record for each change of a bucket and each sql, if the settings say so
-	// Traced is asked before each request whether its single steps are to be kept; Trace gets those for which it said so. Both may
-	// be nil.
-	Traced func() bool
-	Trace  func(*Done)
+	// Tracer may be nil.
+	Tracer Tracer
 
 	settings atomic.Pointer[JournalSettings]
 
@@ -80,9 +78,23 @@ func (j *Journal) Slow() []Done {
 	return all
 }
 
-// begin prepares the trail of a request.
-func (j *Journal) begin(t *object.Trail) {
-	t.Detailed = j != nil && j.Traced != nil && j.Traced()
+// Tracer is told of requests in all detail.
+type Tracer interface {
+	// Traces reports whether the single steps of a request are to be kept.
+	Traces(requestID string) bool
+	// Record gets the requests for which Traces said so, when they are done.
+	Record(*Done)
+}
+
+// begin prepares the trail of a request whose options are known. With traces each request has an id.
+func (j *Journal) begin(c *call) {
+	if j == nil || j.Tracer == nil {
+		return
+	}
+	if c.options.requestID == "" {
+		c.options.requestID = uuid.NewString()
+	}
+	c.trail.Detailed = j.Tracer.Traces(c.options.requestID)
 }
 
 // done notes a request. Those that last until the client ends them are not slow.
@@ -113,8 +125,8 @@ func (j *Journal) done(c *call, err error) {
 	} else if access {
 		j.Log.Log(context.Background(), s.Access, "request done", d.attrs()...)
 	}
-	if d.Trail.Detailed && j.Trace != nil {
-		j.Trace(&d)
+	if d.Trail.Detailed {
+		j.Tracer.Record(&d)
 	}
 }
 

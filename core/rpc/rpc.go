@@ -55,7 +55,6 @@ type call struct {
 // ServeFast implements fast.Handler.
 func (h *Handler) ServeFast(ctx context.Context, w fast.Sender, r *fast.Request) error {
 	c := &call{Handler: h, w: w, request: r, args: r.Args}
-	h.Journal.begin(&c.trail)
 	var err error
 	if m, ok := methods[r.Method]; ok {
 		err = c.serve(ctx, m)
@@ -72,6 +71,7 @@ func (c *call) serve(ctx context.Context, m *method) error {
 	if err := m.check(r.Method, c); err != nil {
 		return err
 	}
+	c.Journal.begin(c)
 	c.caller = object.Caller{
 		Client:  r.Conn(),
 		Find:    m.find,

@@ -46,7 +46,8 @@ var edges = []struct {
 	{"core/pgstore", "core/bucket core/fault core/field core/jsvalue core/object core/query"},
 	{"core/reconcile", "core/bucket core/fault core/jsvalue core/spelling schemas"},
 	{"core/rpc", "core/access core/bucket core/fast core/fault core/jsvalue core/object core/query core/shape"},
-	{"core/server", "core/access core/bucket core/bunyan core/cluster core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/query core/reconcile core/rpc"},
+	{"core/tracing", "core/object core/rpc"},
+	{"core/server", "core/access core/bucket core/bunyan core/cluster core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/query core/reconcile core/rpc core/tracing"},
 
 	{"core/client", "core/fast core/jsvalue"},
 	{"hooks/internal/wire", ""},
@@ -72,6 +73,7 @@ var owners = map[string][]string{
 	"github.com/fsnotify/fsnotify":             {"core/reconcile"},
 	"go.yaml.in/yaml/v3":                       {"cmd/moray", "cmd/moray/tools", "core/config", "core/reconcile"},
 	"github.com/go-zookeeper/zk":               {"core/cluster", "core/cluster/zktest"},
+	"go.opentelemetry.io/otel":                 {"core/tracing"},
 	"go.uber.org/goleak":                       {"core/pgstore/pgtest", "core/cluster/zktest"},
 	"github.com/prometheus/common":             {"core/monitor"},
 	"golang.org/x/sync":                        {"core/monitor", "core/fast"},

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ import (
 	"github.com/kaizengarden/moray/core/pgstore"
 	"github.com/kaizengarden/moray/core/reconcile"
 	"github.com/kaizengarden/moray/core/rpc"
+	"github.com/kaizengarden/moray/core/tracing"
 )
 
 // Server is one moray server. Make it with [New].
@@ -39,8 +41,9 @@ type Server struct {
 	fast    *fast.Server
 	monitor *monitor.Monitor
 	journal *rpc.Journal
-	gate    access.Gate // of the RPC server
-	watcher access.Gate // of the monitor
+	tracer  *tracing.Tracer // nil if there are no traces
+	gate    access.Gate     // of the RPC server
+	watcher access.Gate     // of the monitor
 
 	overview *overview
 	stopping atomic.Bool // it was told to end
@@ -103,6 +106,16 @@ func New(c *config.Config, o Options) (*Server, error) {
 	handler.Journal = s.journal
 	if err := s.Reconfigure(c); err != nil {
 		return nil, err
+	}
+	if c.Tracing != nil {
+		s.tracer, err = tracing.New(tracing.Config{
+			Endpoint: c.Tracing.Endpoint, Sample: c.Tracing.Sample, Version: o.Version, Instance: c.ServerUUID, Host: host,
+			Datacenter: c.Datacenter, Log: o.Log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		s.journal.Tracer = s.tracer
 	}
 	if store.Follows {
 		checks = append(checks, monitor.Check{Name: "cluster", Run: store.check})
@@ -185,26 +198,29 @@ func (s *Server) serve(ctx context.Context, l listeners) error {
 	defer context.AfterFunc(ctx, func() { s.stopping.Store(true) })()
 
 	var addresses Addresses
-	stopMonitor := func() error { return nil }
+	var stops []func() error
+	begin := func(part string, run func(context.Context) error) { stops = append(stops, start(ctx, fail, part, run)) }
 	if l.monitor != nil {
 		addresses.Monitor = l.monitor.Addr()
-		stopMonitor = start(ctx, fail, "monitor", func(ctx context.Context) error { return s.monitor.Run(ctx, l.monitor) })
+		begin("monitor", func(ctx context.Context) error { return s.monitor.Run(ctx, l.monitor) })
 	}
-	stopCluster := start(ctx, fail, "cluster", func(ctx context.Context) error { return s.store.Watch(ctx, s.primaryChanged) })
-	stopHooks := func() error { return nil }
+	if s.tracer != nil {
+		begin("tracing", s.tracer.Run)
+	}
+	begin("cluster", func(ctx context.Context) error { return s.store.Watch(ctx, s.primaryChanged) })
 	if s.hooks != nil {
-		stopHooks = start(ctx, fail, "hooks", s.hooks.Run)
+		begin("hooks", s.hooks.Run)
 	}
-	stopStore := start(ctx, fail, "database", s.store.Run)
-	stopWatch := start(ctx, fail, "watch of bucket definitions", func(ctx context.Context) error {
+	begin("database", s.store.Run)
+	begin("watch of bucket definitions", func(ctx context.Context) error {
 		return s.store.WatchBuckets(ctx, func(name string) {
 			s.buckets.Cache.Forget(name)
 			s.reconciler.Notice()
 		}, s.buckets.Cache.Purge)
 	})
-	stopCleanUp := start(ctx, fail, "clean-up after unfinished updates", s.cleanUp)
-	stopReconciler := start(ctx, fail, "definitions of buckets", s.reconciler.Run)
-	stopOverview := start(ctx, fail, "overview of buckets", s.overview.run)
+	begin("clean-up after unfinished updates", s.cleanUp)
+	begin("definitions of buckets", s.reconciler.Run)
+	begin("overview of buckets", s.overview.run)
 
 	addresses.RPC = l.rpc.Addr()
 	s.log.Info("Moray listening on port "+portOf(l.rpc), "address", addressOf(l.rpc))
@@ -212,7 +228,10 @@ func (s *Server) serve(ctx context.Context, l listeners) error {
 		s.options.Ready(addresses)
 	}
 	err := s.serveClients(ctx, fail, l)
-	return errors.Join(err, stopOverview(), stopReconciler(), stopCleanUp(), stopWatch(), stopStore(), stopHooks(), stopCluster(), stopMonitor())
+	for _, stop := range slices.Backward(stops) {
+		err = errors.Join(err, stop())
+	}
+	return err
 }
 
 // serveClients answers requests until ctx ends, or a listener fails.
