@@ -54,7 +54,7 @@ func (s *Service) Reindex(ctx context.Context, r *Reindex) (*Reindexed, error) {
 			}
 		}
 		if !r.NoCount {
-			done.Remaining, err = number(ctx, tx, query.For(b).CountStale())
+			done.Remaining, err = CountStale(ctx, tx, b)
 		}
 		return err
 	})
@@ -74,8 +74,8 @@ func reindexRows(ctx context.Context, tx Tx, b *bucket.Bucket, count float64) (p
 		}
 		var writes []*query.Statement
 		_, err := tx.Do(ctx, statements.Stale(page), func(row Row) error {
-			st, err := reindexRow(b, statements, row)
-			writes = append(writes, st)
+			value, texts, err := reindexRow(b, row)
+			writes = append(writes, statements.Reindex(string(row[query.RowKey]), value, texts))
 			return err
 		})
 		if err != nil {
@@ -95,29 +95,27 @@ func reindexRows(ctx context.Context, tx Tx, b *bucket.Bucket, count float64) (p
 	return processed, nil
 }
 
-// reindexRow returns the statement that writes one row anew.
-func reindexRow(b *bucket.Bucket, statements *query.Objects, row Row) (*query.Statement, error) {
-	key := string(row[query.RowKey])
-	if err := checkID(b, key, row[query.RowID], row[query.RowIDX]); err != nil {
-		return nil, conversionFailed(err)
+// reindexRow returns what is to be stored in the row that is read: its value, and the texts for its columns.
+func reindexRow(b *bucket.Bucket, row Row) (value []byte, texts [][]byte, err error) {
+	if err := checkID(b, row[query.RowKey], row[query.RowID], row[query.RowIDX]); err != nil {
+		return nil, nil, conversionFailed(err)
 	}
 	m := new(merged)
 	if err := m.read(b, row); err != nil {
-		return nil, conversionFailed(err)
+		return nil, nil, conversionFailed(err)
 	}
 	if m.object == nil { // not an object: it has no members to index
-		return statements.Reindex(key, append([]byte{}, row[query.RowValue]...), make([][]byte, len(b.Columns))), nil
+		return append([]byte{}, row[query.RowValue]...), make([][]byte, len(b.Columns)), nil
 	}
-	value, err := m.rewritten()
+	object, err := m.rewritten()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	texts, err := reindexed(b, m.object, row)
-	if err != nil {
-		return nil, err
+	if texts, err = reindexed(b, m.object, row); err != nil {
+		return nil, nil, err
 	}
 	// Without edits the value is still in the row, which is valid only during the call.
-	return statements.Reindex(key, bytes.Clone(jsvalue.Sanitize(value.Text())), texts), nil
+	return bytes.Clone(jsvalue.Sanitize(object.Text())), texts, nil
 }
 
 // reindexed returns the texts for the columns of a row. A column that is filled keeps its text, which may be one that no value
@@ -153,6 +151,11 @@ func finishReindexing(ctx context.Context, tx Tx, b *bucket.Bucket) error {
 		err = ErrStale
 	}
 	return err
+}
+
+// CountStale counts the rows that are to be reindexed.
+func CountStale(ctx context.Context, tx Tx, b *bucket.Bucket) (int64, error) {
+	return number(ctx, tx, query.For(b).CountStale())
 }
 
 // number runs a statement that answers with one number.

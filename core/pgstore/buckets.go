@@ -68,12 +68,9 @@ func (t *tx) InsertConfig(ctx context.Context, name string, c *bucket.Config) er
 	return t.announce(ctx, name)
 }
 
-// channel is where servers tell each other that the definition of a bucket changed.
-const channel = "moray_buckets"
-
 // announce tells other servers, at the commit, that the definition of a bucket changed.
 func (t *tx) announce(ctx context.Context, name string) error {
-	return t.keep(ctx, `SELECT pg_notify('`+channel+`', $1)`, name)
+	return t.keep(ctx, `SELECT pg_notify('`+query.Channel+`', $1)`, name)
 }
 
 // UpdateConfig implements bucket.Tx.
@@ -115,6 +112,9 @@ const reindexActive = `reindex_active`
 // DeleteConfig implements bucket.Tx.
 func (t *tx) DeleteConfig(ctx context.Context, name string) error {
 	if err := t.change(ctx, bucket.Step{SQL: `DELETE FROM buckets_config WHERE name = $1`}, name); err != nil {
+		return err
+	}
+	if err := t.forgetJob(ctx, name); err != nil {
 		return err
 	}
 	return t.announce(ctx, name)

@@ -278,31 +278,9 @@ func literal(s string) string { return `'` + strings.ReplaceAll(s, `'`, `''`) + 
 
 // textArray is the literal of an array of texts.
 func textArray(elements []string) string {
-	all := make([]*string, len(elements))
-	for i := range elements {
-		all[i] = &elements[i]
-	}
-	return string(nullableArray(all))
-}
-
-var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-
-// nullableArray is the literal of an array of texts; nil is NULL.
-func nullableArray(elements []*string) []byte {
-	var b strings.Builder
-	b.WriteByte('{')
+	all := make([][]byte, len(elements))
 	for i, e := range elements {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		if e == nil {
-			b.WriteString(`NULL`)
-			continue
-		}
-		b.WriteByte('"')
-		arrayEscapes.WriteString(&b, *e) //nolint:errcheck // because a Builder does not fail
-		b.WriteByte('"')
+		all[i] = []byte(e)
 	}
-	b.WriteByte('}')
-	return []byte(b.String())
+	return string(query.TextArray(all))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -84,11 +85,15 @@ func explainPostgreSQL(err error, pg *pgconn.PgError) error {
 	switch {
 	case stale(pg):
 		err = fmt.Errorf("%w: %w", object.ErrStale, err)
-	case strings.HasPrefix(pg.Code, "22"): // data_exception
+	case slices.Contains(refusedClasses, pg.Code[:min(2, len(pg.Code))]):
 		err = fmt.Errorf("%w: %w", object.ErrRefused, err)
 	}
 	return withOutcome(f.Because(err))
 }
+
+// refusedClasses are the classes of the SQLSTATEs that say that what a row holds is refused: data_exception,
+// integrity_constraint_violation, program_limit_exceeded (such as a value too long for an index), and what triggers raise.
+var refusedClasses = []string{"22", "23", "54", "P0"}
 
 // raw is an error of PostgreSQL as it is.
 func raw(pg *pgconn.PgError) error { return fault.New(fault.PostgreSQL, "%s", pg.Message).Because(pg) }

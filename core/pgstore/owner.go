@@ -16,6 +16,7 @@ import (
 const (
 	unfinishedTable = `_moray.unfinished`
 	managedTable    = `_moray.managed`
+	reindexingTable = `_moray.reindexing`
 )
 
 // recordTables make the tables of our own records.
@@ -41,6 +42,26 @@ var recordTables = map[string]string{
  applied_by TEXT NOT NULL,
  applied TIMESTAMPTZ NOT NULL
 )`,
+	reindexingTable: `CREATE TABLE IF NOT EXISTS _moray.reindexing (
+ bucket TEXT PRIMARY KEY,
+ paused BOOLEAN NOT NULL DEFAULT false,
+ version TEXT NOT NULL DEFAULT '',
+ after_key TEXT NOT NULL DEFAULT '',
+ pass INTEGER NOT NULL DEFAULT 0,
+ total BIGINT NOT NULL DEFAULT 0,
+ done BIGINT NOT NULL DEFAULT 0,
+ missed BIGINT NOT NULL DEFAULT 0,
+ unfit BIGINT NOT NULL DEFAULT 0,
+ examples TEXT[] NOT NULL DEFAULT '{}',
+ problem TEXT NOT NULL DEFAULT '',
+ rate DOUBLE PRECISION NOT NULL DEFAULT 0,
+ swept BOOLEAN NOT NULL DEFAULT false,
+ worker TEXT NOT NULL DEFAULT '',
+ began TIMESTAMPTZ NOT NULL DEFAULT now(),
+ noted TIMESTAMPTZ NOT NULL DEFAULT now(),
+ due TIMESTAMPTZ NOT NULL DEFAULT now(),
+ finished TIMESTAMPTZ
+) WITH (fillfactor = 50)`,
 }
 
 // hasTable reports whether one of our tables exists.
@@ -89,17 +110,21 @@ func readOwner(name string, row object.Row) (*bucket.Owner, error) {
 		Fingerprint: string(row[4]), Superseded: query.Names(row[5]), Protect: string(row[6]) == "t", By: string(row[9]),
 	}
 	var err error
-	if row[7] != nil && row[8] != nil {
-		o.Pace = &bucket.Pace{}
-		if o.Pace.Rate, err = strconv.Atoi(string(row[7])); err != nil {
-			return nil, err
-		}
-		if o.Pace.Batch, err = strconv.Atoi(string(row[8])); err != nil {
-			return nil, err
-		}
+	if o.Pace, err = readPace(row[7], row[8]); err != nil {
+		return nil, err
 	}
 	o.Applied, err = time.Parse(time.RFC3339Nano, string(row[10]))
 	return o, err
+}
+
+// readPace reads the columns rate and batch; both are NULL if there is no pace.
+func readPace(rate, batch []byte) (*bucket.Pace, error) {
+	if rate == nil || batch == nil {
+		return nil, nil
+	}
+	var r, b int64
+	err := integers(object.Row{rate, batch}, &r, &b)
+	return &bucket.Pace{Rate: int(r), Batch: int(b)}, err
 }
 
 // Owner implements bucket.Tx.

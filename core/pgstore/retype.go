@@ -51,15 +51,10 @@ func (t *tx) Fill(ctx context.Context, table string, s bucket.Shadow, rows []buc
 	if len(rows) == 0 {
 		return nil
 	}
-	var keys, marks, texts []*string
+	var keys, marks, texts [][]byte
 	for i := range rows {
-		keys, marks = append(keys, &rows[i].Key), append(marks, &rows[i].Mark)
-		if rows[i].Text == nil {
-			texts = append(texts, nil)
-			continue
-		}
-		text := string(rows[i].Text)
-		texts = append(texts, &text)
+		keys, marks = append(keys, []byte(rows[i].Key)), append(marks, []byte(rows[i].Mark))
+		texts = append(texts, rows[i].Text)
 	}
 	// The rows are locked in the order of their keys, as groups of puts lock them.
 	_, err := t.Do(ctx, &query.Statement{
@@ -68,7 +63,7 @@ func (t *tx) Fill(ctx context.Context, table string, s bucket.Shadow, rows []buc
 			` ORDER BY _key FOR UPDATE OF ` + query.Quote(table) + `)` +
 			` UPDATE ` + query.Quote(table) + ` _t SET ` + query.Quote(s.Ident()) + ` = _locked.text::` + s.Type.Column() + `, ` +
 			query.Quote(s.MarkIdent()) + ` = _locked.mark FROM _locked WHERE _t._key = _locked._key`,
-		Args: [][]byte{nullableArray(keys), nullableArray(marks), nullableArray(texts)},
+		Args: [][]byte{query.TextArray(keys), query.TextArray(marks), query.TextArray(texts)},
 	}, nil)
 	return err
 }

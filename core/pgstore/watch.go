@@ -3,6 +3,8 @@ package pgstore
 import (
 	"context"
 	"time"
+
+	"github.com/kaizengarden/moray/core/query"
 )
 
 // watchPause is how long the watch waits before it connects again.
@@ -12,7 +14,7 @@ const watchPause = 500 * time.Millisecond
 // nil. It calls reset whenever it may have missed something: each time before it listens.
 func (s *Store) WatchBuckets(ctx context.Context, changed func(name string), reset func()) error {
 	for ctx.Err() == nil {
-		err := s.listen(ctx, channel, reset, func(_, name string) error {
+		err := s.listen(ctx, query.Channel, reset, func(_, name string) error {
 			changed(name)
 			return nil
 		})

@@ -112,10 +112,12 @@ func (o *Objects) Reindex(key string, value []byte, columns [][]byte) *Statement
 	}
 }
 
-// Reindexed notes that nothing is left to reindex, unless the definition changed. The answer is a row if it did not.
+// Reindexed notes that nothing is left to reindex, unless the definition changed, and tells other servers. The answer is a row if
+// it did not.
 func (o *Objects) Reindexed() *Statement {
 	return &Statement{
-		SQL:  `UPDATE buckets_config SET reindex_active = '{}' WHERE name = $1 AND xmin = $2::xid RETURNING true`,
+		SQL: `WITH _done AS (UPDATE buckets_config SET reindex_active = '{}' WHERE name = $1 AND xmin = $2::xid RETURNING true)` +
+			` SELECT pg_notify('` + Channel + `', $1) FROM _done`,
 		Args: o.definition[:],
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"github.com/kaizengarden/moray/core/jsvalue"
 )
 
+// Channel is where servers tell each other that the definition of a bucket changed.
+const Channel = "moray_buckets"
+
 // recordSQL reads a row of buckets_config with what the catalogue knows of the table. The column reindex_active may be
 // missing in databases where no bucket was ever updated, so it is read through JSON.
 const recordSQL = `SELECT c.name, c.index, c.pre, c.post, c.options, to_jsonb(c) ->> 'reindex_active', c.xmin,

@@ -108,7 +108,7 @@ func (p *Planner) Diff(ctx context.Context, documents []*Document) ([]byte, erro
 	return out.Bytes(), nil
 }
 
-func sortedObject(text []byte) []byte { return jsvalue.AppendSorted(nil, object(text)) }
+func sortedObject(text []byte) []byte { return jsvalue.AppendSorted(nil, asObject(text)) }
 
 // outline is what a document is made of.
 type outline struct {
@@ -143,7 +143,7 @@ func (o *outline) json() ([]byte, error) {
 		first = false
 		text = append(append(jsvalue.AppendString(text, name), ':'), value...)
 	}
-	options := object(o.options)
+	options := asObject(o.options)
 	if v := options.Member("version"); v.Truthy() {
 		add("version", v)
 	}
@@ -180,7 +180,7 @@ func (o *outline) json() ([]byte, error) {
 // indexes returns an index object without unique where it is false.
 func indexes(text []byte) []byte {
 	index := []byte{'{'}
-	for name, definition := range object(text).Members() {
+	for name, definition := range asObject(text).Members() {
 		if len(index) > 1 {
 			index = append(index, ',')
 		}

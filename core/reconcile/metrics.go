@@ -2,24 +2,23 @@ package reconcile
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metrics are those of a [Reconciler] and a [Reindexer]. Nil counts nothing.
+// Metrics are those of a [Reconciler]. Nil counts nothing.
 type Metrics struct {
-	outcomes  *prometheus.CounterVec
-	changes   prometheus.Counter
-	defined   prometheus.Gauge
-	lastDone  prometheus.Gauge
-	pending   *prometheus.GaugeVec
-	drifted   *prometheus.GaugeVec
-	reindexed *prometheus.CounterVec
-	remaining *prometheus.GaugeVec
-	unfit     *prometheus.GaugeVec
+	outcomes *prometheus.CounterVec
+	changes  prometheus.Counter
+	defined  prometheus.Gauge
+	lastDone prometheus.Gauge
+	pending  *prometheus.GaugeVec
+	drifted  *prometheus.GaugeVec
+}
+
+// gauge makes a metric with a value a bucket.
+func gauge(name, help string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"bucket"})
 }
 
 // NewMetrics registers the metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
-	}
 	m := &Metrics{
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "moray_reconcile_total", Help: "looks at the definitions of buckets, by outcome: done, pending, invalid, failed",
@@ -33,15 +32,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		lastDone: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "moray_reconcile_done_timestamp_seconds", Help: "when all that this server may do was last done",
 		}),
-		pending: gauge("moray_bucket_pending", "buckets whose definitions are not applied, because somebody has to allow it or the file is older", "bucket"),
-		drifted: gauge("moray_bucket_drift", "managed buckets that a client changed since their definitions were applied", "bucket"),
-		reindexed: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "moray_reindex_rows_total", Help: "rows that this server reindexed behind the clients' requests",
-		}, []string{"bucket"}),
-		remaining: gauge("moray_reindex_remaining_rows", "rows that are still to be reindexed, about", "bucket"),
-		unfit:     gauge("moray_reindex_unfit_rows", "rows that cannot be reindexed as they are", "bucket"),
+		pending: gauge("moray_bucket_pending", "buckets whose definitions are not applied, because somebody has to allow it or the file is older"),
+		drifted: gauge("moray_bucket_drift", "managed buckets that a client changed since their definitions were applied"),
 	}
-	r.MustRegister(m.outcomes, m.changes, m.defined, m.lastDone, m.pending, m.drifted, m.reindexed, m.remaining, m.unfit)
+	r.MustRegister(m.outcomes, m.changes, m.defined, m.lastDone, m.pending, m.drifted)
 	return m
 }
 

@@ -217,7 +217,7 @@ func texts(list string) []string {
 
 // options notes the options that change. The version has an item of its own.
 func (c *Change) options(before, after []byte) {
-	old, now := object(before), object(after)
+	old, now := asObject(before), asObject(after)
 	for name, value := range members(now) {
 		was := old.Member(name)
 		switch {
@@ -237,8 +237,8 @@ func (c *Change) options(before, after []byte) {
 	}
 }
 
-// object returns the JSON object of a text, an empty one if it is none.
-func object(text []byte) jsvalue.Value {
+// asObject returns the JSON object of a text, an empty one if it is none.
+func asObject(text []byte) jsvalue.Value {
 	v, err := jsvalue.Parse(text)
 	if err != nil || v.Kind() != jsvalue.KindObject {
 		return jsvalue.Value("{}")

@@ -44,7 +44,7 @@ var edges = []struct {
 	{"core/query", "core/bucket core/fault core/field core/filter core/jsvalue"},
 	{"core/object", "core/bucket core/fault core/field core/filter core/jsvalue core/query"},
 	{"core/pgstore", "core/bucket core/fault core/field core/jsvalue core/object core/query"},
-	{"core/reconcile", "core/bucket core/fault core/jsvalue core/spelling schemas"},
+	{"core/reconcile", "core/bucket core/fault core/jsvalue core/object core/spelling schemas"},
 	{"core/rpc", "core/access core/bucket core/fast core/fault core/jsvalue core/object core/query core/shape"},
 	{"core/tracing", "core/object core/rpc"},
 	{"core/server", "core/access core/bucket core/bunyan core/cluster core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/query core/reconcile core/rpc core/tracing"},

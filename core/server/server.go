@@ -1,7 +1,7 @@
 // Package server joins the parts of moray to a server: configuration in, [Server.Run] until the context ends. It can be used by
 // other programs; cmd/moray is one of them.
 //
-// Parts start in the order monitor, cluster, hooks, database, definitions, listener, and stop in the reverse order: what is used stops
+// Parts start in the order monitor, cluster, hooks, database, definitions, reindexing, listener, and stop in the reverse order: what is used stops
 // after its users.
 package server
 
@@ -51,6 +51,7 @@ type Server struct {
 	cleanUpAgain chan struct{} // capacity 1
 
 	reconciler *reconcile.Reconciler
+	reindexer  *reconcile.Reindexer
 }
 
 // Options are what a configuration file does not say. All are optional.
@@ -128,6 +129,7 @@ func New(c *config.Config, o Options) (*Server, error) {
 		checks = append(checks, monitor.Check{Name: "hooks", Run: s.hooksReady})
 	}
 	s.reconciler = s.newReconciler(host, registerer)
+	s.reindexer = s.newReindexer(host, registerer)
 	if c.Reconcile.Mode != reconcile.ModeOff {
 		checks = append(checks, monitor.Check{Name: "buckets", Run: s.definitionsReady})
 	}
@@ -215,11 +217,12 @@ func (s *Server) serve(ctx context.Context, l listeners) error {
 	begin("watch of bucket definitions", func(ctx context.Context) error {
 		return s.store.WatchBuckets(ctx, func(name string) {
 			s.buckets.Cache.Forget(name)
-			s.reconciler.Notice()
+			s.noticeDefinitions()
 		}, s.buckets.Cache.Purge)
 	})
 	begin("clean-up after unfinished updates", s.cleanUp)
 	begin("definitions of buckets", s.reconciler.Run)
+	begin("reindexing", s.reindexer.Run)
 	begin("overview of buckets", s.overview.run)
 
 	addresses.RPC = l.rpc.Addr()
@@ -268,7 +271,7 @@ func (s *Server) serveFast(ctx context.Context, ln net.Listener) error {
 // one. What was left unfinished there is looked for here.
 func (s *Server) primaryChanged() {
 	s.buckets.Cache.Purge()
-	s.reconciler.Notice()
+	s.noticeDefinitions()
 	select {
 	case s.cleanUpAgain <- struct{}{}:
 	default:
