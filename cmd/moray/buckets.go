@@ -19,6 +19,7 @@ else is applying changes.`,
 	}
 	cmd.AddCommand(
 		bucketsValidateCommand(), bucketsPlanCommand(), bucketsApplyCommand(), bucketsDiffCommand(), bucketsExportCommand(), bucketsFmtCommand(), bucketsSchemaCommand(),
+		bucketsStatusCommand(), bucketsReindexCommand(),
 	)
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type applying struct {
 	planning
 	wait       time.Duration
 	maxChanges int
+	reindex    bool
 	stdout     io.Writer
 	progress   *progress
 }
@@ -53,14 +55,34 @@ not end in time; 1 an error.`,
 			}
 			result, err := a.applier(cmd, planner, saved).Apply(cmd.Context(), documents, saved)
 			a.progress.clear()
-			return a.conclude(result, err)
+			if err := a.conclude(result, err); err != nil || !a.reindex {
+				return err
+			}
+			return a.finishReindexing(cmd, planner.Store.(reconcile.ReindexStore))
 		},
 	}
 	a.changeFlags(cmd)
 	flags := cmd.Flags()
 	flags.DurationVar(&a.wait, "lock-timeout", time.Minute, "wait so `long` for others who apply definitions")
 	flags.IntVar(&a.maxChanges, "max-changes", 0, "do nothing if more `buckets` than these would change; 0 for any number")
+	flags.BoolVar(&a.reindex, "wait-reindex", false, "wait until new indexes can be used that servers fill, and help them")
 	return cmd
+}
+
+// finishReindexing reindexes what is for servers to reindex, at the pace of the definitions.
+func (a *applying) finishReindexing(cmd *cobra.Command, store reconcile.ReindexStore) error {
+	jobs, err := store.ReindexJobs(cmd.Context())
+	if err != nil {
+		return err
+	}
+	worker := &reconcile.Reindexer{Store: store, Cache: &bucket.Cache{}, By: whoAmI(), Log: discard}
+	var failed error
+	for _, j := range jobs {
+		if j.Pending && j.Pace != nil && (len(a.buckets) == 0 || slices.Contains(a.buckets, j.Bucket)) {
+			failed = errors.Join(failed, finishReindexing(cmd, worker, j.Bucket, *j.Pace, false))
+		}
+	}
+	return failed
 }
 
 // read returns the documents to apply, and the plan that they are from, if it is one that was kept.

@@ -87,6 +87,15 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// open connects to the database for commands that check no hooks.
+func (d *database) open(ctx context.Context) (store *pgstore.Store, stop func(), err error) {
+	t, err := d.target()
+	if err != nil {
+		return nil, nil, err
+	}
+	return t.open(ctx)
+}
+
 // open connects to the database. stop ends the connection, and what checks hooks.
 func (t *target) open(ctx context.Context) (store *pgstore.Store, stop func(), err error) {
 	briefly, cancel := context.WithTimeout(ctx, connectPatience)

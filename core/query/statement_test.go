@@ -151,7 +151,12 @@ func (b *table) reindex(t *testing.T, db *pgtest.DB) string {
 	db.Exec(t, `ALTER TABLE buckets_config ADD COLUMN IF NOT EXISTS reindex_active TEXT`)
 	o := query.For(b.Bucket)
 	var out strings.Builder
-	for _, s := range []*query.Statement{o.Stale(10), o.Reindex("k", []byte(`{}`), make([][]byte, len(b.Columns))), o.CountStale(), o.Reindexed()} {
+	null := make([][]byte, len(b.Columns))
+	refill := []query.Refill{{Key: []byte(`k"\`), Mark: []byte("815"), Value: []byte(`{"a":"\\"}`), Columns: null}, {Key: []byte("l"), Mark: []byte("816"), Columns: null}}
+	for _, s := range []*query.Statement{
+		o.Stale(10), o.Reindex("k", []byte(`{}`), null), o.CountStale(), o.Reindexed(),
+		o.StaleAfter("j", 10), o.Refill(refill), o.AnyStale(),
+	} {
 		if err := b.prepare(s.SQL); err != nil {
 			t.Errorf("reindex of %s: %v\n%s", b.Name, err, s.SQL)
 		}

@@ -21,8 +21,8 @@ const (
 	unfitPause  = time.Minute
 )
 
-// errNothingToReindex says that a bucket does not wait for anything.
-var errNothingToReindex = errors.New("there is nothing to reindex")
+// errNothing says that a bucket does not wait for anything.
+var errNothing = errors.New("there is nothing to reindex")
 
 // step is one step under way.
 type step struct {
@@ -114,7 +114,7 @@ func (s *step) begin(ctx context.Context) (work bool, err error) {
 		s.Total, err = object.CountStale(ctx, s.tx, s.b)
 		return true, err
 	case s.Version == "":
-		return false, errNothingToReindex
+		return false, errNothing
 	case !same: // the next definition asked for none
 		s.Swept = true
 		return false, nil

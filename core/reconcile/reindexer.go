@@ -161,7 +161,7 @@ func (r *Reindexer) turn(ctx context.Context, name string, pace bucket.Pace) (wa
 		return 0, false
 	case errors.Is(err, bucket.ErrBusy):
 		return busyPause, true
-	case errors.Is(err, errNothingToReindex):
+	case errors.Is(err, errNothing):
 		return 0, false
 	case err != nil:
 		r.Log.WarnContext(ctx, "reindexing failed, and is tried again", "bucket", name, "err", err.Error())

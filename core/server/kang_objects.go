@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
 	"time"
 
@@ -91,6 +92,22 @@ type jobView struct {
 	AtLeast   bool     `json:"atLeast"`   // and perhaps more
 	Rows      *int64   `json:"rows"`      // of the bucket, about; null: not known
 	By        string   `json:"by"`        // who does it: servers, or clients with reindexobjects
+
+	Background *backgroundView `json:"background"` // what servers have done of it; null: nothing
+}
+
+type backgroundView struct {
+	Paused   bool      `json:"paused"`
+	Done     int64     `json:"done"`
+	Total    int64     `json:"total"` // about
+	Rate     float64   `json:"rate"`  // rows/s
+	Pass     int       `json:"pass"`
+	Unfit    int64     `json:"unfit"` // rows that cannot be reindexed as they are
+	Examples []string  `json:"examples"`
+	Problem  string    `json:"problem"`
+	Worker   string    `json:"worker"` // who did the last of it
+	Began    time.Time `json:"began"`
+	Noted    time.Time `json:"noted"`
 }
 
 // definitionsView is how far the server is with the definitions of its files.
@@ -165,6 +182,11 @@ func (b *shownBucket) reindexing() jobView {
 	}
 	if job.Indexes == nil {
 		job.Indexes = []string{}
+	}
+	if j := b.job; j != nil && j.Version != "" {
+		job.Background = &backgroundView{
+			j.Paused, j.Done, j.Total, math.Round(j.Rate), j.Pass, j.Unfit, j.Examples, j.Problem, j.By, j.Began, j.Noted,
+		}
 	}
 	return job
 }

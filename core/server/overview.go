@@ -49,7 +49,8 @@ type shownBucket struct {
 	definition *bucket.Bucket // nil if there is none, or a broken one
 	problem    string         // what is wrong with the definition
 	relation   pgstore.Relation
-	stale      int64 // rows that wait for a reindexing, up to countedStale; negative: not known
+	job        *bucket.ReindexJob // nil if there is none
+	stale      int64              // rows that wait for a reindexing, up to countedStale; negative: not known
 }
 
 func newOverview(store *Database) *overview {
@@ -107,9 +108,17 @@ func (o *overview) look(ctx context.Context) ([]shownBucket, error) {
 	if err := o.store.Catalogue(ctx, func(r pgstore.Relation) { relations[r.Table] = r }); err != nil {
 		return nil, fmt.Errorf("read the catalogue: %w", err)
 	}
+	all, err := o.store.ReindexJobs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the jobs: %w", err)
+	}
+	jobs := map[string]*bucket.ReindexJob{}
+	for _, j := range all {
+		jobs[j.Bucket] = j
+	}
 	var buckets []shownBucket
-	err := o.store.Live(ctx, func(live bucket.Live) error {
-		b := shownBucket{live: live, relation: relations[bucket.TableName(live.Name())], stale: -1}
+	err = o.store.Live(ctx, func(live bucket.Live) error {
+		b := shownBucket{live: live, relation: relations[bucket.TableName(live.Name())], job: jobs[live.Name()], stale: -1}
 		if r := live.Record; r != nil {
 			r.Attributes = b.relation.Columns
 			var err error
