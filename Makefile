@@ -42,6 +42,27 @@ man: build ## the manual pages in bin/man, completion for shells in bin/completi
 	@$(BIN)/moray man $(BIN)/man/man1
 	@for shell in bash zsh fish; do $(BIN)/moray completion $$shell >$(BIN)/completion/moray.$$shell || exit 1; done
 
+# VERSION is that of the tag, or of the commit.
+VERSION ?= $(shell scripts/version)
+
+.PHONY: release
+release: ## static programs for Linux, Debian packages, bills of materials and checksums of VERSION in bin/release
+	@scripts/release $(VERSION) $(BIN)/release
+	@cat $(BIN)/release/SHA256SUMS
+
+.PHONY: release-test
+release-test: ## build the release again, in another place with empty caches: the checksums have to be the same
+	@test/release/run $(BIN)/release $(VERSION)
+
+.PHONY: deb-test
+deb-test: ## install, use, upgrade, remove and purge the Debian package of make release, in a Debian with systemd (needs root)
+	@scripts/install-deps debootstrap systemd-container
+	@test/debian/run $(BIN)/release
+
+.PHONY: vulncheck
+vulncheck: ## look for known vulnerabilities in the code that is called (needs the database of vuln.go.dev, or VULNDB=URL)
+	@scripts/vulncheck $(VULNDB)
+
 .PHONY: deps
 deps: ## install what the tests need and this machine lacks (Debian packages; needs root only if something is missing)
 	@scripts/install-deps

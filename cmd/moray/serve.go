@@ -78,7 +78,10 @@ func serve(ctx context.Context, file string, overrides []config.Override, profil
 	for _, w := range warnings {
 		logger.Warn(w)
 	}
-	s, err := server.New(c, server.Options{Log: logger, LogLevel: &level, Version: version(), Hooks: newHooks(c.Plugins, nil), Profiles: profiles})
+	s, err := server.New(c, server.Options{
+		Log: logger, LogLevel: &level, Version: version(), Hooks: newHooks(c.Plugins, nil), Profiles: profiles,
+		Ready: func(server.Addresses) { notify(logger, "READY=1") },
+	})
 	if err != nil {
 		return err
 	}
@@ -88,5 +91,6 @@ func serve(ctx context.Context, file string, overrides []config.Override, profil
 		syscall.SIGUSR1: func() { r.setLevel(level.More) },
 		syscall.SIGUSR2: func() { r.setLevel(level.Less) },
 	})()
+	defer context.AfterFunc(ctx, func() { notify(logger, "STOPPING=1") })()
 	return s.Run(ctx)
 }

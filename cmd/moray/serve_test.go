@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,8 +50,9 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// serving runs moray serve, with the text of the object reconcile in its configuration, until the test ends.
-func serving(t *testing.T, db *pgtest.DB, reconcile string) (*exec.Cmd, *output) {
+// serving runs moray serve, with the text of the object reconcile in its configuration and variables besides those of
+// the test, until the test ends.
+func serving(t *testing.T, db *pgtest.DB, reconcile string, variables ...string) (*exec.Cmd, *output) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.json")
 	text := fmt.Sprintf(`{"bindip":"127.0.0.1","port":0,"monitorPort":0,"bunyan":{},"server_uuid":"t","datacenter":"t",
@@ -67,7 +69,7 @@ func serveFile(t *testing.T, file string) (*exec.Cmd, *output) {
 	cmd, _ := moray(t, "serve", "-f", file)
 	out := &output{}
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = append(os.Environ(), "TMPDIR=/tmp") // the sockets of plugins need a short path
+	cmd.Env = append(append(os.Environ(), "TMPDIR=/tmp"), variables...) // the sockets of plugins need a short path
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -124,5 +126,39 @@ func TestServeExits(t *testing.T) {
 	}
 	if want := filepath.Join(dir, "buckets.yaml") + ":1:1: should be an object, not a list\nmoray: 1 problem\n"; !out.has(want) {
 		t.Errorf("it does not say %q", want)
+	}
+}
+
+// systemd learns when clients can connect, and that the server stops.
+func TestServeNotifies(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("/tmp", "n") // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	systemd, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer systemd.Close()
+	heard := func(want string) {
+		t.Helper()
+		if err := systemd.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 100)
+		if n, err := systemd.Read(buf); err != nil || string(buf[:n]) != want {
+			t.Fatalf("systemd hears %q, %v, want %q", buf[:n], err, want)
+		}
+	}
+	cmd, _ := serving(t, pgtest.New(t), `{}`, "NOTIFY_SOCKET="+systemd.LocalAddr().String())
+	heard("READY=1")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	heard("STOPPING=1")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the server ends with %v", err)
 	}
 }
