@@ -60,11 +60,11 @@ func serving(t *testing.T, db *pgtest.DB, reconcile string, variables ...string)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return serveFile(t, file)
+	return serveFile(t, file, variables...)
 }
 
-// serveFile runs moray serve until the test ends.
-func serveFile(t *testing.T, file string) (*exec.Cmd, *output) {
+// serveFile runs moray serve, with variables besides those of the test, until the test ends.
+func serveFile(t *testing.T, file string, variables ...string) (*exec.Cmd, *output) {
 	t.Helper()
 	cmd, _ := moray(t, "serve", "-f", file)
 	out := &output{}
