@@ -76,7 +76,8 @@ It speaks the node-fast protocol: clients of Joyent's Moray work with it as they
 	root.AddGroup(&cobra.Group{ID: serverGroup, Title: "Servers, databases and buckets:"},
 		&cobra.Group{ID: clientGroup, Title: "Tools of the client, as node-moray has them:"})
 	for _, c := range []*cobra.Command{
-		serveCommand(), devCommand(), initCommand(), configCommand(), clusterCommand(), bucketsCommand(), pluginCommand(), dumpCommand(), loadCommand(),
+		serveCommand(), devCommand(), initCommand(), configCommand(), clusterCommand(), topCommand(), bucketsCommand(), pluginCommand(),
+		dumpCommand(), loadCommand(),
 	} {
 		c.GroupID = serverGroup
 		root.AddCommand(c)

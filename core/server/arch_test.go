@@ -59,7 +59,8 @@ var edges = []struct {
 	{"cmd/moray/tools", "core/bunyan core/client core/fast core/jsvalue"},
 	{"cmd/moray/bulk", "core/bucket core/client core/fast core/jsvalue core/query"},
 	{"cmd/moray/manpage", ""},
-	{"cmd/moray", "cmd/moray/bulk cmd/moray/manpage cmd/moray/tools core/bucket core/bunyan core/client core/cluster core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks hooks/sdk hooks/trial plugins/changelog plugins/js schemas"},
+	{"cmd/moray/top", ""},
+	{"cmd/moray", "cmd/moray/bulk cmd/moray/manpage cmd/moray/tools cmd/moray/top core/bucket core/bunyan core/client core/cluster core/config core/jsvalue core/localpg core/pgstore core/reconcile core/server hooks hooks/sdk hooks/trial plugins/changelog plugins/js schemas"},
 	{"cmd/moray-plugin-example", "hooks/sdk"},
 }
 
@@ -75,10 +76,11 @@ var owners = map[string][]string{
 	"github.com/go-zookeeper/zk":               {"core/cluster", "core/cluster/zktest"},
 	"go.opentelemetry.io/otel":                 {"core/tracing"},
 	"go.uber.org/goleak":                       {"core/pgstore/pgtest", "core/cluster/zktest"},
-	"github.com/prometheus/common":             {"core/monitor"},
+	"github.com/prometheus/common":             {"cmd/moray/top", "core/monitor"},
 	"golang.org/x/sync":                        {"core/monitor", "core/fast"},
 	"golang.org/x/sys":                         {"core/cluster", "core/localpg", "core/pgstore", "hooks", "hooks/sdk"},
 	"github.com/hashicorp/go-plugin":           {"hooks", "hooks/sdk"},
+	"charm.land/bubbletea/v2":                  {"cmd/moray/top"},
 	"github.com/dop251/goja":                   {"plugins/js"},
 	"google.golang.org/grpc":                   {"cmd/moray", "hooks", "hooks/hooktest", "hooks/internal/wire", "hooks/sdk", "hooks/trial"},
 }
