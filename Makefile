@@ -59,6 +59,18 @@ deb-test: ## install, use, upgrade, remove and purge the Debian package of make 
 	@scripts/install-deps debootstrap systemd-container
 	@test/debian/run $(BIN)/release
 
+.PHONY: image
+image: ## the container image, from scratch, of make release (needs root): bin/release/moray-VERSION-ARCHITECTURE.oci.tar
+	@scripts/install-deps buildah
+	@scripts/image $(BIN)/release $(VERSION) $(ARCH)
+
+.PHONY: manifests
+manifests: ## check what is in deploy for Kubernetes and for compose against their schemas
+	@scripts/install-deps docker-compose
+	@$(GO) -C deploy/tools tool kubectl-validate --version 1.30 ../kubernetes
+	@POSTGRES_PASSWORD=x docker-compose -f deploy/compose/compose.yaml config --quiet
+	@$(GO) test -run 'TestManifests|TestShippedConfigurations' ./cmd/moray
+
 .PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities in the code that is called (needs the database of vuln.go.dev, or VULNDB=URL)
 	@scripts/vulncheck $(VULNDB)
