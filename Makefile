@@ -124,6 +124,11 @@ bench: ## the server beside pgbench and PgBouncer on this machine: ratios, CPU a
 	@if [ -e $(BIN)/bench.json ]; then mv $(BIN)/bench.json $(BIN)/bench-old.json; fi
 	@$(GO) run ./test/bench -out $(BIN)/bench.json $(BENCH)
 
+.PHONY: growth
+growth: deps ## how cost grows with objects and buckets, whole buckets, memory, start: tables, and the plot bin/growth.svg (20 minutes, 10 GB)
+	@mkdir -p $(BIN)
+	@$(GO) run ./test/bench -growth -out $(BIN)/growth.svg $(GROWTH)
+
 .PHONY: bench-compare
 bench-compare: ## compare the last two runs of make bench, or OLD=file NEW=file
 	@$(GO) run ./test/bench -compare $(or $(OLD),$(BIN)/bench-old.json) $(or $(NEW),$(BIN)/bench.json)

@@ -57,7 +57,32 @@ type bed struct {
 }
 
 // withBed makes the test bed, calls fn, and removes every trace of it.
-func withBed(ctx context.Context, c bedConfig, progress io.Writer, fn func(context.Context, *bed) error) (err error) {
+func withBed(ctx context.Context, c bedConfig, progress io.Writer, fn func(context.Context, *bed) error) error {
+	return withDatabase(ctx, c, progress, func(ctx context.Context, b *bed, dir string) (err error) {
+		plugin, err := build(ctx, dir, "moray-plugin-example")
+		if err != nil {
+			return err
+		}
+		if b.server, err = startServer(ctx, b.config.program, plugin, dir, b.pg.DSN(role, database), c.connections); err != nil {
+			return err
+		}
+		if b.bouncer, err = startBouncer(ctx, dir, b.pg.SocketDir()); err != nil {
+			return errors.Join(err, b.server.stop())
+		}
+		if b.bouncer != nil {
+			defer func() { err = errors.Join(err, b.bouncer.stop()) }()
+		}
+		fmt.Fprintf(progress, "filling the buckets: %d and %d objects\n", c.rows, largeRows)
+		err = b.fill(ctx)
+		if err == nil {
+			err = fn(ctx, b)
+		}
+		return errors.Join(err, b.server.stop())
+	})
+}
+
+// withDatabase makes a bed that has a database and the program of a server, and no more.
+func withDatabase(ctx context.Context, c bedConfig, progress io.Writer, fn func(ctx context.Context, b *bed, dir string) error) (err error) {
 	dir, err := os.MkdirTemp(c.dir, "moray-bench-*")
 	if err != nil {
 		return err
@@ -72,11 +97,7 @@ func withBed(ctx context.Context, c bedConfig, progress io.Writer, fn func(conte
 			return err
 		}
 	}
-	plugin, err := build(ctx, dir, "moray-plugin-example")
-	if err != nil {
-		return err
-	}
-	return localpg.Run(ctx, localpg.Config{DataDir: filepath.Join(dir, "db"), Settings: settings}, func(ctx context.Context, pg *localpg.Server) (err error) {
+	return localpg.Run(ctx, localpg.Config{DataDir: filepath.Join(dir, "db"), Settings: settings}, func(ctx context.Context, pg *localpg.Server) error {
 		if err := pgstore.Init(ctx, pgstore.Bootstrap{URL: pg.DSN(localpg.Superuser, "postgres"), Role: role, Database: database}); err != nil {
 			return fmt.Errorf("prepare the database: %w", err)
 		}
@@ -85,26 +106,10 @@ func withBed(ctx context.Context, c bedConfig, progress io.Writer, fn func(conte
 			return err
 		}
 		defer admin.Close(context.WithoutCancel(ctx)) //nolint:errcheck // because the database is thrown away
-		server, err := startServer(ctx, c.program, plugin, dir, pg.DSN(role, database), c.connections)
-		if err != nil {
-			return err
-		}
-		b := &bed{
-			config: c, pg: pg, admin: admin, server: server,
+		return fn(ctx, &bed{
+			config: c, pg: pg, admin: admin,
 			pgbench: pgbench{program: filepath.Join(pg.BinDir(), "pgbench"), socketDir: pg.SocketDir(), dir: dir},
-		}
-		if b.bouncer, err = startBouncer(ctx, dir, pg.SocketDir()); err != nil {
-			return errors.Join(err, server.stop())
-		}
-		if b.bouncer != nil {
-			defer func() { err = errors.Join(err, b.bouncer.stop()) }()
-		}
-		fmt.Fprintf(progress, "filling the buckets: %d and %d objects\n", c.rows, largeRows)
-		err = b.fill(ctx)
-		if err == nil {
-			err = fn(ctx, b)
-		}
-		return errors.Join(err, server.stop())
+		}, dir)
 	})
 }
 

@@ -7,6 +7,7 @@
 //
 //	bench -out bin/bench.json         measure; the figures as JSON lines, beside them bin/bench.txt for benchstat
 //	bench -compare old.json new.json  compare two runs
+//	bench -growth -out bin/growth.svg how the cost grows with objects and buckets, bulk operations, footprint
 package main
 
 import (
@@ -39,9 +40,11 @@ func main() {
 type options struct {
 	quick   bool
 	compare bool
+	growth  bool
 	only    *regexp.Regexp // of the names of measurements; nil for all
 	rounds  int
 	window  time.Duration // of one measurement
+	buckets int           // the most of growth
 	out     string
 	args    []string
 	bed     bedConfig
@@ -53,6 +56,8 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.SetOutput(stderr)
 	flags.BoolVar(&o.quick, "quick", false, "one short round: get, put and find with 1 and 64 requests in flight")
 	flags.BoolVar(&o.compare, "compare", false, "compare the two files that are named, instead of measuring")
+	flags.BoolVar(&o.growth, "growth", false, "measure growth, bulk operations and footprint; -rows is the largest bucket, -out takes the plot")
+	flags.IntVar(&o.buckets, "buckets", 1000, "with -growth: the highest number of buckets")
 	only := flags.String("only", "", "measure only what this `pattern` matches, and its anchors")
 	flags.IntVar(&o.rounds, "rounds", 0, "how often everything is measured; 3, quick 1")
 	flags.DurationVar(&o.window, "window", 0, "how long one measurement takes; 2s, quick 1s")
@@ -79,6 +84,9 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		if !given["rows"] {
 			o.bed.rows = 50_000
 		}
+	}
+	if o.growth && !given["rows"] {
+		o.bed.rows = 10_000_000
 	}
 	if !given["rounds"] {
 		o.rounds = rounds
@@ -112,6 +120,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 		return writeComparison(stdout, old, recent)
+	}
+	if o.growth {
+		return growth(ctx, o, stdout, stderr)
 	}
 	steps := selectSteps(plan(o.quick), o.only)
 	if len(steps) == 0 {

@@ -47,7 +47,8 @@ const (
 	stopTime  = 15 * time.Second
 )
 
-// startServer starts a server over the database at url and waits until it is ready.
+// startServer starts a server over the database at url and waits until it is ready. plugin is the program of the plugin example,
+// "" for a server without.
 func startServer(ctx context.Context, program, plugin, dir, url string, connections int) (*process, error) {
 	addresses, err := freeAddresses(ctx)
 	if err != nil {
@@ -78,7 +79,11 @@ func (p *process) configuration(url, plugin string, connections int) []byte {
 	port := func(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 	text := `{"bindip":"127.0.0.1","port":` + port(p.address) + `,"monitorPort":` + port(p.monitor) +
 		`,"bunyan":{},"server_uuid":"bench","datacenter":"bench","standalone":{"pg":{"maxConnections":` + itoa(connections) + `},"url":`
-	conf := append(jsvalue.AppendString([]byte(text), url), `},"plugins":{"example":{"command":`...)
+	conf := append(jsvalue.AppendString([]byte(text), url), '}')
+	if plugin == "" {
+		return append(conf, '}')
+	}
+	conf = append(conf, `,"plugins":{"example":{"command":`...)
 	return append(jsvalue.AppendString(conf, plugin), "}}}"...)
 }
 

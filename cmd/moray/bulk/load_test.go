@@ -2,6 +2,7 @@ package bulk_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -265,5 +266,57 @@ func TestDumpBadRows(t *testing.T) {
 		if len(b.notices) != 1 || !strings.HasPrefix(b.notices[0], "bucket b, key b: the stored value is not JSON") {
 			t.Errorf("told: %q", b.notices)
 		}
+	}
+}
+
+// What a crash of the machine leaves behind the last whole line of a dump is cut off, and lines without ids cannot be gone on with.
+func TestResumeOutput(t *testing.T) {
+	t.Parallel()
+	whole := lines(`{"bucket":"a","config":{}}`, `{"key":"k","value":{},"_id":3}`, `{"bucket":"a","objects":1}`, `{"bucket":"b","config":{}}`,
+		`{"key":"k","value":[1],"_id":7}`)
+	zipped := func(text string) string {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		if _, err := z.Write([]byte(text)); err != nil || z.Close() != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	rest := zipped(`{"key":"l","value":{},"_id":8}` + "\n")
+	for name, c := range map[string]struct{ text, want string }{
+		"empty":        {"", ""},
+		"whole":        {whole, whole},
+		"cut":          {whole + `{"key":"l","val`, whole},
+		"no end":       {whole + `{"key":"l","value":{},"_id":8}`, whole},
+		"zeros":        {whole + strings.Repeat("\x00", 5000), whole},
+		"zeros inside": {whole + "\x00\x00\n" + whole, whole},
+		"zipped.gz":    {zipped(whole) + rest, zipped(whole) + rest},
+		"cut.gz":       {zipped(whole) + rest[:len(rest)-3], zipped(whole)},
+		"zeros.gz":     {zipped(whole) + strings.Repeat("\x00", 5000), zipped(whole)},
+		"wrong sum.gz": {zipped(whole) + rest[:len(rest)-8] + "12345678", zipped(whole)},
+		"none.gz":      {rest[:10], ""},
+	} {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, _, err := bulk.ResumeOutput(file)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if err := out.Close(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, err := os.ReadFile(file); string(got) != c.want && (err == nil || c.want != "") {
+			t.Errorf("%s: got %q, %v; want %q", name, got, err, c.want)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "no ids")
+	if err := os.WriteFile(file, []byte(head+lines(`{"key":"k","value":{}}`)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := bulk.ResumeOutput(file); err == nil || !strings.Contains(err.Error(), "no _id") {
+		t.Errorf("without ids: %v", err)
 	}
 }
