@@ -39,8 +39,9 @@ func (c *Client) Listen(ctx context.Context, channel string, o *Options) iter.Se
 				return each(n)
 			})
 			if errors.Is(err, errStop) || ctx.Err() != nil {
-				// On the same connection: only that server knows the listen.
-				err = errors.Join(err, unlisten(conn, options))
+				// On the same connection: only that server knows the listen. A failure is not told, lest it be taken for one of
+				// the listen, and that be done again: the loop has been left.
+				unlisten(conn, options) //nolint:errcheck // see above
 			}
 			return err
 		})

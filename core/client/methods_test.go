@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -523,4 +524,36 @@ func TestListen(t *testing.T) {
 		t.Errorf("got %d notifications and %v, want 3 and %v", len(got), last, context.Canceled)
 	}
 	expect()
+}
+
+// A loop over notifications can be left also if the server has gone meanwhile, or does not want to stop.
+func TestListenIsLeft(t *testing.T) {
+	t.Parallel()
+	notify := func(_ context.Context, w fast.Sender, r *fast.Request) error {
+		r.Standing()
+		err := w.Send(jsvalue.Value(`{"channel":"chan","payload":"x"}`))
+		<-r.Gone()
+		return err
+	}
+	t.Run("Gone", func(t *testing.T) {
+		addr, stop := fasttest.Start(t, &fast.Server{Handler: fast.HandlerFunc(notify), Limits: fast.Limits{Grace: time.Millisecond}})
+		other := fasttest.Serve(t, &fast.Server{Handler: fast.HandlerFunc(notify)})
+		c := newClient(t, client.Config{Addresses: []string{addr, other}, Connections: 1})
+		for range c.Listen(t.Context(), "chan", nil) {
+			stop() //nolint:errcheck // because it may have to cut off the listen
+			break
+		}
+	})
+	t.Run("Unwilling", func(t *testing.T) {
+		addr := fasttest.Serve(t, &fast.Server{Handler: fast.HandlerFunc(func(ctx context.Context, w fast.Sender, r *fast.Request) error {
+			if r.Method == "unlisten" {
+				return &fast.Error{Name: "NoDatabasePeersError", Message: "no"}
+			}
+			return notify(ctx, w, r)
+		})})
+		c := newClient(t, client.Config{Addresses: []string{addr}, Connections: 1})
+		for range c.Listen(t.Context(), "chan", nil) {
+			break
+		}
+	})
 }
