@@ -213,7 +213,8 @@ func (s *Server) serve(ctx context.Context, l listeners) error {
 	if s.hooks != nil {
 		begin("hooks", s.hooks.Run)
 	}
-	begin("database", s.store.Run)
+	stopStore := sync.OnceValue(start(ctx, fail, "database", s.store.Run))
+	stops = append(stops, stopStore)
 	begin("watch of bucket definitions", func(ctx context.Context) error {
 		return s.store.WatchBuckets(ctx, func(name string) {
 			s.buckets.Cache.Forget(name)
@@ -230,11 +231,27 @@ func (s *Server) serve(ctx context.Context, l listeners) error {
 	if s.options.Ready != nil {
 		s.options.Ready(addresses)
 	}
+	served := make(chan struct{})
+	var cut sync.WaitGroup
+	cut.Go(func() { s.cutOff(ctx, served, stopStore) })
 	err := s.serveClients(ctx, fail, l)
+	close(served)
+	cut.Wait()
 	for _, stop := range slices.Backward(stops) {
 		err = errors.Join(err, stop())
 	}
 	return err
+}
+
+// cutOff stops the database when the grace period is over, unless all is served by then: requests that are at PostgreSQL end only with
+// their connections.
+func (s *Server) cutOff(ctx context.Context, served <-chan struct{}, stopStore func() error) {
+	<-ctx.Done() // which also comes when the listeners fail
+	select {
+	case <-served:
+	case <-time.After(s.config.Grace):
+		stopStore() //nolint:errcheck // because it is asked again, and says the same
+	}
 }
 
 // serveClients answers requests until ctx ends, or a listener fails.
