@@ -1,7 +1,11 @@
 package cluster
 
 import (
+	"encoding/json"
 	"flag"
+	"fmt"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +29,7 @@ func TestFailover(t *testing.T) {
 	promotion := timed(func() { next.promote(t) })
 	b.name(t, next)
 	l.goOn(t, 500)
+	b.wantStatus(t, next, 2, "")
 	l.end()
 	l.history.wantLinear(t)
 	v := b.verdict(t, l.ledger)
@@ -33,6 +38,33 @@ func TestFailover(t *testing.T) {
 	v.wantNothingLost(t)
 	if v.unknown > 2*writers {
 		t.Errorf("%d unknown outcomes, more than requests were under way", v.unknown)
+	}
+	b.name(t, old) // which is dead
+	b.wantStatus(t, old, 3, "failed to connect to")
+}
+
+// wantStatus compares what moray cluster status says, as JSON and as text. problem is the beginning of why there is no primary.
+func (b *bed) wantStatus(t *testing.T, primary *node, generation int, problem string) {
+	t.Helper()
+	out, err := b.morays[0].status(t, "--json")
+	var got struct {
+		Kind, Primary, Error string
+		Generation           int
+		Writable             bool
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if got.Kind != "manatee" || got.Primary != primary.address() || got.Generation != generation || got.Writable != (problem == "") ||
+		!strings.HasPrefix(got.Error, problem) || (err == nil) != (problem == "") {
+		t.Errorf("the status is %+v with %v", got, err)
+	}
+	writes := map[bool]string{true: "yes", false: "no"}[problem == ""]
+	text, _ := b.morays[0].status(t)
+	for _, pattern := range []string{`primary +` + primary.address(), fmt.Sprintf("generation +%d", generation), `since +\S+Z \(\d+s ago\)`, `takes writes +` + writes} {
+		if !regexp.MustCompile(pattern).MatchString(text) {
+			t.Errorf("%s is not in:\n%s", pattern, text)
+		}
 	}
 }
 

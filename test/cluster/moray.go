@@ -53,6 +53,8 @@ func newMoray(t testing.TB, database string, env ...string) *moray {
 
 func (m *moray) address() string { return fmt.Sprintf("127.0.0.1:%d", m.port) }
 
+func (m *moray) log() string { return filepath.Join(m.dir, "log") }
+
 func (m *moray) start(t testing.TB) {
 	t.Helper()
 	binary, err := morayBinary()
@@ -60,7 +62,7 @@ func (m *moray) start(t testing.TB) {
 		t.Fatal(err)
 	}
 	env := append(append(minimalEnv(m.dir), "MORAY_DB_NAME=moray"), m.env...)
-	m.server = spawn(t, nil, m.dir, filepath.Join(m.dir, "log"), env, binary, "serve", "-f", m.config)
+	m.server = spawn(t, nil, m.dir, m.log(), env, binary, "serve", "-f", m.config)
 }
 
 // ready reports whether the server says that it is.
@@ -78,7 +80,7 @@ func (m *moray) awaitReady(t testing.TB) {
 	t.Helper()
 	eventually(t, "moray is ready", func() bool {
 		if !m.server.running() {
-			t.Fatalf("moray has ended: %v\n%s", m.server.err, tail(filepath.Join(m.dir, "log")))
+			t.Fatalf("moray has ended: %v\n%s", m.server.err, tail(m.log()))
 		}
 		return m.ready()
 	})
@@ -93,6 +95,6 @@ func (m *moray) terminate(t testing.TB) {
 	m.server.signal(syscall.SIGTERM)
 	m.server.await(t, "moray")
 	if m.server.err != nil {
-		t.Errorf("moray ended with %v:\n%s", m.server.err, tail(filepath.Join(m.dir, "log")))
+		t.Errorf("moray ended with %v:\n%s", m.server.err, tail(m.log()))
 	}
 }

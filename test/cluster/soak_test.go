@@ -317,7 +317,7 @@ func (b *bed) wantNothingLeft(t testing.TB, before holdings) {
 			for _, m := range b.morays {
 				m.server.signal(syscall.SIGQUIT) // it says what its goroutines do
 				m.server.await(t, "moray")
-				t.Logf("%s", tail(filepath.Join(m.dir, "log")))
+				t.Logf("%s", tail(m.log()))
 			}
 			break
 		}
