@@ -1,11 +1,11 @@
 package cluster
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -73,10 +73,7 @@ func newPatroni(t testing.TB) *patroni {
 		return leader.query(t, "SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')") != "0"
 	})
 	eventually(t, "Patroni knows a synchronous standby", func() bool { // without one it promotes nobody
-		var sync struct {
-			Standby string `json:"sync_standby"`
-		}
-		return json.Unmarshal([]byte(p.tree.Get(t, "moray/sync")), &sync) == nil && sync.Standby != ""
+		return slices.ContainsFunc(p.members, func(m *member) bool { return m.is("synchronous") })
 	})
 	database := fmt.Sprintf(`"patroni":{"url":"tcp://moray@/moray","pg":{"connectTimeout":1000,"maxConnections":8},"patroni":{"path":"%s/moray","zk":{"connStr":"%s"}}}`,
 		p.tree.Root, strings.Join(p.zk.Servers(), ","))
@@ -143,16 +140,21 @@ var impatient = http.Client{Timeout: time.Second}
 // role returns leader, replica, or "" for a member that is neither.
 func (m *member) role() string {
 	for _, role := range []string{"leader", "replica"} {
-		resp, err := impatient.Get(fmt.Sprintf("http://127.0.0.1:%d/%s", m.rest, role))
-		if err != nil {
-			return ""
-		}
-		resp.Body.Close()
-		if resp.StatusCode == http.StatusOK {
+		if m.is(role) {
 			return role
 		}
 	}
 	return ""
+}
+
+// is asks Patroni whether the member has a role.
+func (m *member) is(role string) bool {
+	resp, err := impatient.Get(fmt.Sprintf("http://127.0.0.1:%d/%s", m.rest, role))
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // leader returns the member that leads. It waits until there is one.
