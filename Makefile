@@ -129,6 +129,10 @@ growth: deps ## how cost grows with objects and buckets, whole buckets, memory, 
 	@mkdir -p $(BIN)
 	@$(GO) run ./test/bench -growth -out $(BIN)/growth.svg $(GROWTH)
 
+.PHONY: bench-alarm
+bench-alarm: ## a short run of the same: fails if a ratio to pgbench is far below its floor
+	@$(GO) run ./test/bench -quick -alarm
+
 .PHONY: bench-compare
 bench-compare: ## compare the last two runs of make bench, or OLD=file NEW=file
 	@$(GO) run ./test/bench -compare $(or $(OLD),$(BIN)/bench-old.json) $(or $(NEW),$(BIN)/bench.json)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"math"
 	"path/filepath"
@@ -278,6 +279,30 @@ func TestVerdict(t *testing.T) {
 	} {
 		if got := c.goal.verdict(c.reached); got != c.want {
 			t.Errorf("floor %v, target %v, at most %v, reached %v: %s, want %s", c.goal.floor, c.goal.target, c.goal.atMost, c.reached, got, c.want)
+		}
+	}
+}
+
+func TestAlarm(t *testing.T) {
+	t.Parallel()
+	run := func(get, one float64) []record {
+		return []record{
+			{Name: a1, Round: 1, Rate: 1000, Postgres: 50}, {Name: "get/64x4", Round: 1, Rate: get, Postgres: 40, Server: 1e6},
+			{Name: l1, Round: 1, P50: 1}, {Name: "get/1x1", Round: 1, P50: one},
+		}
+	}
+	for _, c := range []struct {
+		get, one float64
+		want     string
+	}{
+		{1300, 2, ""},
+		{500, 5, ""}, // below the floor, but not by far
+		{300, 5, "G1 "},
+		{1300, 7, "G7 "},
+	} {
+		err := alarm(run(c.get, c.one))
+		if got := fmt.Sprint(err); (err == nil) != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%v gets a second, %v alone: %v, want %q", c.get, c.one, err, c.want)
 		}
 	}
 }

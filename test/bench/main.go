@@ -41,6 +41,7 @@ type options struct {
 	quick   bool
 	compare bool
 	growth  bool
+	alarm   bool
 	only    *regexp.Regexp // of the names of measurements; nil for all
 	rounds  int
 	window  time.Duration // of one measurement
@@ -58,6 +59,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.BoolVar(&o.compare, "compare", false, "compare the two files that are named, instead of measuring")
 	flags.BoolVar(&o.growth, "growth", false, "measure growth, bulk operations and footprint; -rows is the largest bucket, -out takes the plot")
 	flags.IntVar(&o.buckets, "buckets", 1000, "with -growth: the highest number of buckets")
+	flags.BoolVar(&o.alarm, "alarm", false, "fail if a ratio is far below its floor")
 	only := flags.String("only", "", "measure only what this `pattern` matches, and its anchors")
 	flags.IntVar(&o.rounds, "rounds", 0, "how often everything is measured; 3, quick 1")
 	flags.DurationVar(&o.window, "window", 0, "how long one measurement takes; 2s, quick 1s")
@@ -135,7 +137,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := writeTable(stdout, records, steps); err != nil {
 		return err
 	}
-	return writeGoals(stdout, records)
+	if err := writeGoals(stdout, records); err != nil || !o.alarm {
+		return err
+	}
+	return alarm(records)
 }
 
 // measureAll carries out the steps, all of them in each round, and keeps what it measures as it goes.
