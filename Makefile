@@ -133,6 +133,10 @@ growth: deps ## how cost grows with objects and buckets, whole buckets, memory, 
 bench-alarm: ## a short run of the same: fails if a ratio to pgbench is far below its floor
 	@$(GO) run ./test/bench -quick -alarm
 
+.PHONY: bench-buckets
+bench-buckets: ## definitions in files: a look at 1,000 buckets, rows/s of reindexing, writers while an index is built over 1,000,000 rows
+	@$(GO) test -run '^$$' -bench 'Unchanged|Reindexer|Writers' -benchtime 1x ./core/reconcile ./test/reconcile
+
 .PHONY: bench-compare
 bench-compare: ## compare the last two runs of make bench, or OLD=file NEW=file
 	@$(GO) run ./test/bench -compare $(or $(OLD),$(BIN)/bench-old.json) $(or $(NEW),$(BIN)/bench.json)

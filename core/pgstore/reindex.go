@@ -17,7 +17,7 @@ const jobColumns = `r.version, r.after_key, r.pass, r.total, r.done, r.missed, r
  r.paused, r.swept, r.worker, extract(epoch FROM r.began), extract(epoch FROM r.noted), extract(epoch FROM r.finished),
  extract(epoch FROM r.due - clock_timestamp()), extract(epoch FROM clock_timestamp() - r.noted)`
 
-// readJob reads the columns above into a job.
+// readJob reads the columns above into a job of which it is known whether it is pending.
 func readJob(j *bucket.ReindexJob, row object.Row) error {
 	j.Version, j.After, j.Examples, j.Problem = string(row[0]), string(row[1]), query.Names(row[7]), string(row[8])
 	j.Paused, j.Swept, j.By = string(row[10]) == "t", string(row[11]) == "t", string(row[12])
@@ -41,6 +41,9 @@ func readJob(j *bucket.ReindexJob, row object.Row) error {
 		j.Finished = at(numbers[3])
 	}
 	j.Wait, j.Since = seconds(numbers[4]), seconds(numbers[5])
+	if j.Pending && !j.Finished.IsZero() { // the definition changed since: what was done is about another one
+		*j = bucket.ReindexJob{Bucket: j.Bucket, Pending: true, Pace: j.Pace, Paused: j.Paused}
+	}
 	return nil
 }
 
@@ -126,11 +129,13 @@ func (s *Store) needTable(ctx context.Context, table string) error {
 // lockJob locks a job and reads it. It is false if there is none, or somebody else has it.
 func (t *tx) lockJob(ctx context.Context, j *bucket.ReindexJob) (mine bool, err error) {
 	_, err = t.Do(ctx, &query.Statement{
-		SQL:  `SELECT ` + jobColumns + ` FROM _moray.reindexing r WHERE bucket = $1 FOR UPDATE SKIP LOCKED`,
+		SQL: `SELECT (SELECT ` + pending + ` FROM buckets_config c WHERE c.name = r.bucket), ` + jobColumns +
+			` FROM _moray.reindexing r WHERE bucket = $1 FOR UPDATE SKIP LOCKED`,
 		Args: [][]byte{[]byte(j.Bucket)},
 	}, func(row object.Row) error {
 		mine = true
-		return readJob(j, row)
+		j.Pending = string(row[0]) == "t"
+		return readJob(j, row[1:])
 	})
 	return mine, err
 }

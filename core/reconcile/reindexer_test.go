@@ -73,6 +73,14 @@ func (b *bed) job(name string) *bucket.ReindexJob {
 	return &bucket.ReindexJob{Bucket: name}
 }
 
+// due ends the wait of all jobs, in the database and, with another server in its place, in the one that runs.
+func (b *bed) due(stop func()) {
+	b.t.Helper()
+	stop()
+	b.db.Exec(b.t, `UPDATE _moray.reindexing SET due = now()`)
+	b.reindexing(b.reindexer())
+}
+
 // usable waits until the indexes of a bucket can be used.
 func (b *bed) usable(name string) {
 	b.t.Helper()
@@ -116,6 +124,15 @@ func TestReindexer(t *testing.T) {
 	done, err := b.objects.Reindex(context.Background(), &object.Reindex{Bucket: "users", Count: 5})
 	if err != nil || done.Processed != 0 || done.Remaining != -1 {
 		t.Errorf("a client's call afterwards: %+v, %v", done, err)
+	}
+	// The next definition does not wait for the sweep after this one.
+	b.define("users version=3 s=string n=number t=string reindex")
+	if j := b.job("users"); j.Version != "" || !j.Pending || j.Wait > 0 || j.Pace == nil {
+		t.Errorf("the job of the next definition is %+v", j)
+	}
+	b.usable("users")
+	if j := b.job("users"); j.Version != "3" || j.Done != 731 {
+		t.Errorf("the job of the next definition is %+v", j)
 	}
 	etags := b.db.Strings(t, `SELECT DISTINCT _etag, _mtime FROM users WHERE _key <> 'new'`)
 	if len(etags) != 1 {
@@ -267,7 +284,7 @@ func TestReindexerUnfit(t *testing.T) {
 			if _, err := b.applier("unique=b.n").Apply(t.Context(), documents, nil); err != nil {
 				t.Fatal(err)
 			}
-			b.reindexing(b.reindexer())
+			stop := b.reindexing(b.reindexer())
 			eventually(t, "the row is told of", func() bool {
 				j := b.job("b")
 				return j.Unfit == 1 && j.Pass > 1 && len(j.Examples) == 1 && strings.HasPrefix(j.Examples[0], c.why)
@@ -276,7 +293,7 @@ func TestReindexerUnfit(t *testing.T) {
 				t.Errorf("rows that are left: %s", left)
 			}
 			b.put("b", "zbad", `{}`)
-			b.db.Exec(t, `UPDATE _moray.reindexing SET due = now()`)
+			b.due(stop)
 			b.usable("b")
 		})
 	}
@@ -289,7 +306,7 @@ func TestReindexerSweeps(t *testing.T) {
 	b.define("b version=1")
 	b.rows("b", 5)
 	b.define("b version=2 n=number reindex")
-	b.reindexing(b.reindexer())
+	stop := b.reindexing(b.reindexer())
 	b.usable("b")
 	eventually(t, "the job is done", func() bool { return !b.job("b").Finished.IsZero() })
 	j := b.job("b")
@@ -297,7 +314,7 @@ func TestReindexerSweeps(t *testing.T) {
 		t.Errorf("the job is %+v", j)
 	}
 	b.db.Exec(t, `INSERT INTO b (_key, _value, _etag) VALUES ('late', '{"n":7}', 'A3A6BF43')`)
-	b.db.Exec(t, `UPDATE _moray.reindexing SET due = now()`)
+	b.due(stop)
 	eventually(t, "the rows are swept", func() bool { return b.job("b").Swept })
 	b.checkColumns("b", 6)
 }
