@@ -162,3 +162,42 @@ func TestServeNotifies(t *testing.T) {
 		t.Errorf("the server ends with %v", err)
 	}
 }
+
+// A server that is killed in the middle of a reindexing leaves it to the next one, which goes on where it was.
+func TestServeReindexKilled(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	const spec = "apiVersion: moray/v1\nkind: Bucket\nmetadata: {name: b}\nspec: {version: %d, reindex: {rate: 2000, batch: 20}, index: {%s}}\n"
+	dir := definitions(t, fmt.Sprintf(spec, 1, ""))
+	cmd, _ := serving(t, db, fmt.Sprintf(`{"directory":%q}`, dir))
+	is := func(sql, want string) func() bool {
+		return func() bool {
+			got := db.Strings(t, sql)
+			return len(got) == 1 && got[0] == want
+		}
+	}
+	eventually(t, "the bucket is made", is(`SELECT options FROM buckets_config`, `{"version":1}`))
+	db.Exec(t, `INSERT INTO b (_key, _value, _etag) SELECT 'k' || i, '{"n":' || i || '}', 'A3A6BF43' FROM generate_series(1, 3000) i`)
+	if err := os.WriteFile(filepath.Join(dir, "buckets.yaml"), fmt.Appendf(nil, spec, 2, "n: {type: number}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "rows are reindexed", is(`SELECT count(*) > 0 FROM pg_attribute, b WHERE attname = '_rver' AND attrelid = 'b'::regclass AND to_jsonb(b) ->> '_rver' = '2'`, "t"))
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait() //nolint:errcheck // because it was killed
+	eventually(t, "its transactions have ended", is(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'moray'`, "0"))
+	before := db.Strings(t, `SELECT done, began FROM _moray.reindexing`)[0]
+	done, began, _ := strings.Cut(before, "|")
+	if done == "0" || done == "3000" || !is(`SELECT count(*) FROM b WHERE _rver = 2`, done)() {
+		t.Errorf("killed after %s of 3000 rows, which is not what is there", done)
+	}
+	serving(t, db, fmt.Sprintf(`{"directory":%q}`, dir))
+	eventually(t, "the index can be used", is(`SELECT reindex_active FROM buckets_config`, "{}"))
+	if got := db.Strings(t, `SELECT done, began FROM _moray.reindexing`)[0]; got != "3000|"+began {
+		t.Errorf("the job was %s, and is %s", before, got)
+	}
+	if !is(`SELECT sum(n) FROM b`, fmt.Sprint(3000*3001/2))() {
+		t.Error("columns are not what the rows say")
+	}
+}

@@ -127,6 +127,7 @@ func TestReindexer(t *testing.T) {
 	}
 	// The next definition does not wait for the sweep after this one.
 	b.define("users version=3 s=string n=number t=string reindex")
+	r.Notice()
 	if j := b.job("users"); j.Version != "" || !j.Pending || j.Wait > 0 || j.Pace == nil {
 		t.Errorf("the job of the next definition is %+v", j)
 	}
