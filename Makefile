@@ -125,7 +125,7 @@ bench: ## the server beside pgbench and PgBouncer on this machine: ratios, CPU a
 	@$(GO) run ./test/bench -out $(BIN)/bench.json $(BENCH)
 
 .PHONY: growth
-growth: deps ## how cost grows with objects and buckets, whole buckets, memory, start: tables, and the plot bin/growth.svg (20 minutes, 10 GB)
+growth: deps ## how cost grows with objects and buckets, whole buckets, memory, start: tables, and the plot bin/growth.svg (10 to 30 minutes, 10 GB)
 	@mkdir -p $(BIN)
 	@$(GO) run ./test/bench -growth -out $(BIN)/growth.svg $(GROWTH)
 
