@@ -142,11 +142,11 @@ bench-compare: ## compare the last two runs of make bench, or OLD=file NEW=file
 	@$(GO) run ./test/bench -compare $(or $(OLD),$(BIN)/bench-old.json) $(or $(NEW),$(BIN)/bench.json)
 
 .PHONY: cluster-test
-cluster-test: deps ## failovers and other faults under load, by hand and under Patroni: what each costs (15 minutes)
+cluster-test: deps ## failovers and other faults under load, by hand and under Patroni: what each costs (20 minutes)
 	@CLUSTER=1 scripts/install-deps
 	@mkdir -p $(BIN)
 	@$(GO) test -count=1 -timeout 60m ./test/cluster -args -faults -results $(CURDIR)/$(BIN) >$(BIN)/cluster.log 2>&1 || { cat $(BIN)/cluster.log; false; }
-	@cat $(BIN)/manatee.txt $(BIN)/patroni.txt $(BIN)/namespaced.txt
+	@cat $(BIN)/manatee.txt $(BIN)/patroni.txt $(BIN)/namespaced.txt $(BIN)/overload.txt
 
 DURATION ?= 15m
 
