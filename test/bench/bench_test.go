@@ -287,8 +287,10 @@ func TestAlarm(t *testing.T) {
 	t.Parallel()
 	run := func(get, one float64) []record {
 		return []record{
-			{Name: a1, Round: 1, Rate: 1000, Postgres: 50}, {Name: "get/64x4", Round: 1, Rate: get, Postgres: 40, Server: 1e6},
-			{Name: l1, Round: 1, P50: 1}, {Name: "get/1x1", Round: 1, P50: one},
+			{Name: a1, Round: 1, Rate: 1000, Postgres: 50},
+			{Name: "get/64x4", Round: 1, Rate: get, Postgres: 40, Server: 1e6},
+			{Name: l1, Round: 1, P50: 1},
+			{Name: "get/1x1", Round: 1, P50: one},
 		}
 	}
 	for _, c := range []struct {
