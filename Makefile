@@ -18,7 +18,7 @@ build: ## bin/moray
 
 .PHONY: run
 run: build ## a server with a PostgreSQL of its own, for trying things out
-	@exec $(BIN)/moray dev
+	@exec $(BIN)/moray dev $(RUN)
 
 .PHONY: tools
 tools: deps ## the stock client's command-line tools, in test/clients/node_modules/moray-4/bin
