@@ -42,6 +42,8 @@ var faults = []fault{
 	{name: "F11 session expires, failover", do: expireSession},
 	{name: "F12 no ZooKeeper for 3 s, failover meanwhile", do: noZooKeeper},
 	{name: "F13 torn states", do: tornStates, calm: true},
+	{name: "F23 clocks of moray jump by an hour", do: jumpMorays, calm: true},
+	{name: "F23 clock of PostgreSQL jumps by an hour", do: jumpPostgreSQL, calm: true},
 	{name: "F24 every moray restarted", do: restartMorays},
 	{name: "F25 every moray killed", do: killMorays},
 	{name: "F26 commits cut short, failover", do: cutCommits},
