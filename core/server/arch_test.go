@@ -50,6 +50,7 @@ var edges = []struct {
 	{"core/server", "core/access core/bucket core/bunyan core/cluster core/config core/fast core/jsvalue core/monitor core/object core/pgstore core/query core/reconcile core/rpc core/tracing"},
 
 	{"core/client", "core/fast core/jsvalue"},
+	{"docs/examples/client-go", "core/client"},
 	{"hooks/internal/wire", ""},
 	{"hooks/sdk", "hooks/internal/wire"},
 	{"hooks/trial", "hooks/internal/wire hooks/sdk"},

@@ -30,3 +30,18 @@ func TestPython(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// TestGo runs the example of the Go client, twice: the second time there is an object already, which it makes older.
+func TestGo(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, pgtest.New(t).URL(), servertest.Options{})
+	for _, want := range []string{
+		"zoe {\"email\":\"zoe@example.com\",\"age\":31}\n",
+		"there is one already\nzoe {\"email\":\"zoe@example.com\",\"age\":32}\n",
+	} {
+		out, err := exec.CommandContext(t.Context(), "go", "run", "../../docs/examples/client-go", s.Addr).CombinedOutput()
+		if string(out) != want || err != nil {
+			t.Errorf("%q, %v, want %q", out, err, want)
+		}
+	}
+}
