@@ -130,8 +130,8 @@ await() {
 				"trap - ERR; set -e; [ $failures -gt 0 ] || { echo 'nothing failed'; exit 1; }\n")
 		case beside:
 			// A shell has what it runs in the background ignore SIGINT.
-			fmt.Fprintf(&s, "env --default-signal=INT bash -c %s >$logs/beside-%d.log 2>&1 </dev/null &\nawait $logs/beside-%d.log %s\n",
-				quote(b.text), b.line, b.line, quote(b.until))
+			fmt.Fprintf(&s, "log=$logs/beside-%d.log; : >$log\nenv --default-signal=INT bash -c %s >$log 2>&1 </dev/null &\nawait $log %s\n",
+				b.line, quote(b.text), quote(b.until))
 		case file:
 			fmt.Fprintf(&s, "cat >%s <<'END OF FILE'\n%sEND OF FILE\n", quote(b.name), b.text)
 		case skipped:
