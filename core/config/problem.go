@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"net/url"
 	"path"
 	"slices"
 	"strconv"
@@ -66,18 +67,26 @@ func (d *draft) collect(v *jsonschema.ValidationError, all *[]problem) {
 	}
 	s, value := d.at(v.InstanceLocation)
 	for _, text := range describe(s, keyword, value) {
-		*all = append(*all, problem{"config" + pointerEscapes.Replace(strings.ReplaceAll(v.InstanceLocation, "/", ".")), rank, text})
+		*all = append(*all, problem{strings.Join(append([]string{"config"}, namesOf(v.InstanceLocation)...), "."), rank, text})
 	}
 }
 
-// pointerEscapes undoes the escapes of a JSON pointer.
-var pointerEscapes = strings.NewReplacer("~1", "/", "~0", "~")
+// namesOf returns the names in a JSON pointer, in the form in which the validator writes it: escaped as in a URL besides.
+func namesOf(pointer string) []string {
+	names := strings.Split(pointer, "/")[1:]
+	for i, name := range names {
+		if plain, err := url.PathUnescape(name); err == nil {
+			name = plain
+		}
+		names[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
+	}
+	return names
+}
 
 // at returns the value at the place that a JSON pointer names, and its schema.
 func (d *draft) at(pointer string) (*jsonschema.Schema, any) {
 	s, value := serverSchema(), d.root
-	for _, name := range strings.Split(pointer, "/")[1:] {
-		name = pointerEscapes.Replace(name)
+	for _, name := range namesOf(pointer) {
 		property := s.Properties[name]
 		switch v := value.(type) {
 		case object:

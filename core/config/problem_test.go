@@ -44,6 +44,9 @@ func TestProblems(t *testing.T) {
 			"config.standalone.pg should NOT have additional properties ('x'), config.standalone.pg.maxConnections should be integer"},
 		{minimal(`"fast":{"maxFrameByte":1}`), "config.fast should NOT have additional properties ('maxFrameByte', did you mean 'maxFrameBytes'?)"},
 
+		// Names that the file chooses.
+		{minimal(`"access":{"roles":{"a b/~%":{"permit":["x"]}}}`), `config.access.roles.a b/~%.permit.0 should be equal to one of the allowed values ("read", "write", "admin", "sql")`},
+
 		// What the original found out by dying.
 		{`{}`, "config should have required property 'bunyan', config should have required property 'datacenter', " +
 			"config should have required property 'server_uuid', config should have required property 'standalone' or 'manatee' or 'patroni'"},
