@@ -17,6 +17,9 @@ import (
 )
 
 func main() {
+	if runsServer(withServe(os.Args[1:])) {
+		relaxTimers()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// A second signal finds the default action: it ends the process at once.
 	context.AfterFunc(ctx, stop)
@@ -38,6 +41,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	return 0
 }
+
+// runsServer reports whether a command line starts a server.
+func runsServer(args []string) bool { return len(args) > 0 && (args[0] == "serve" || args[0] == "dev") }
 
 // spareGC lets garbage grow to four times what is in use, unless GOGC says otherwise: a server holds a few MiB and would
 // collect many times a second. GOMEMLIMIT bounds it where memory is short.

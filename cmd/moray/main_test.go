@@ -18,8 +18,8 @@ import (
 	"github.com/kaizengarden/moray/core/pgstore/pgtest"
 )
 
-// program is the name under which the test binary is the program itself.
-var program = map[string]func(){"moray": main}
+// program is the name under which the test binary is the program itself, and another one for what it does to its process.
+var program = map[string]func(){"moray": main, "slack": printSlack}
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "plugin" { // the program runs itself again, for the plugins that are built in

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kaizengarden/moray/core/jsvalue"
+	"github.com/kaizengarden/moray/core/strand"
 )
 
 // holdTime and flushSize bound how long and how many values are held back for the end of the answer.
@@ -15,10 +16,11 @@ const (
 	flushSize = 16 << 10
 )
 
-// serve answers the request.
-func (r *Request) serve() {
+// Run answers the request. It implements strand.Task.
+func (r *Request) Run(s *strand.Strand) {
 	c := r.conn
 	defer c.tasks.Done()
+	r.strand = s
 	err := r.handle()
 	if done := c.server.Trace; done != nil && done.RequestDone != nil {
 		done.RequestDone(r, time.Since(r.started), err)
@@ -43,7 +45,7 @@ func (r *Request) handle() (err error) {
 func (c *conn) finish(r *Request, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.awaitRoom()
+	c.awaitRoom(r.strand)
 	switch {
 	case c.err != nil, errors.Is(err, ErrGone):
 	case err == nil:
@@ -70,15 +72,25 @@ func (c *conn) finish(r *Request, err error) {
 		r.onEnd()
 	}
 	r.release()
-	if c.err == nil && !c.writing {
-		c.write(len(c.pending) > 0)
-	}
+}
+
+// Flush sends the answers that requests have left. It implements strand.Outlet.
+func (c *conn) Flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.push()
 }
 
 // awaitRoom waits while more than enough waits to be sent. mu is held.
-func (c *conn) awaitRoom() {
+func (c *conn) awaitRoom(s *strand.Strand) {
 	for c.err == nil && c.waiting() >= c.limits.UnsentBytes {
-		c.changed.Wait()
+		c.mu.Unlock()
+		s.Detach()
+		c.mu.Lock()
+		c.push()
+		if c.err == nil && c.waiting() >= c.limits.UnsentBytes {
+			c.changed.Wait()
+		}
 	}
 }
 
@@ -89,7 +101,7 @@ func (s *sender) Send(value jsvalue.Value) error {
 	c := s.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.awaitRoom(); c.err != nil {
+	if c.awaitRoom(s.strand); c.err != nil {
 		return ErrGone
 	}
 	c.appendFrame(s.Version, StatusData, s.ID, s.Method, func(dst []byte) []byte {
@@ -98,7 +110,7 @@ func (s *sender) Send(value jsvalue.Value) error {
 	switch {
 	case c.writing: // it takes the value along
 	case s.standing || len(c.out.b) >= flushSize:
-		c.startWriter()
+		c.push()
 	default:
 		c.holdBack()
 	}
@@ -121,8 +133,6 @@ func (c *conn) holdBack() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.holding = false
-		if !c.writing {
-			c.write(false)
-		}
+		c.push()
 	})
 }

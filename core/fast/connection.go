@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/kaizengarden/moray/core/strand"
 )
 
 // conn is one connection of a server.
@@ -30,7 +32,7 @@ type conn struct {
 	remote   string
 	log      *slog.Logger
 	work     context.Context // of the handlers
-	workers  *workers
+	strands  *strand.Pool
 	accepted time.Time
 	gone     chan struct{} // * closed by endInput
 	method   string        // of the last request; belongs to the reader
@@ -60,6 +62,7 @@ func (c *conn) run() {
 		c.fail(err) // first, so that no answer leaves any more
 	}
 	c.endInput()
+	c.push()
 	drained := c.err == nil && len(c.pending) > 0
 	for c.err == nil && (len(c.pending) > 0 || c.waiting() > 0) {
 		c.changed.Wait()
@@ -168,10 +171,11 @@ func (c *conn) read() error {
 	}
 }
 
-// counted reads from a connection and counts.
+// counted reads from a connection and counts. Before it waits it lets the answers go that requests have left.
 type counted struct{ c *conn }
 
 func (r counted) Read(p []byte) (n int, err error) {
+	r.c.Flush()
 	n, err = r.c.nc.Read(p)
 	r.c.received.Add(uint64(n))
 	return n, err
@@ -206,6 +210,7 @@ func (c *conn) awaitCapacity(size int) error {
 	defer c.mu.Unlock()
 	for c.err == nil && (c.inFlight >= c.limits.InFlight ||
 		c.inFlight > 0 && c.held+size > c.limits.InFlightBytes || c.waiting() >= c.limits.UnsentBytes) {
+		c.push()
 		c.changed.Wait()
 	}
 	return c.err
@@ -224,21 +229,36 @@ func (c *conn) accept(r *Request, m *Message) (accepted bool, err error) {
 		return false, nil
 	}
 	r.fill(c, m, e)
+	if err := c.enter(r); err != nil {
+		return false, err
+	}
+	if inline := c.server.Inline; inline != nil && len(r.payload) <= maxInline && inline(r) {
+		c.strands.Run(r, c)
+	} else {
+		c.strands.Go(r, c)
+	}
+	return true, nil
+}
+
+// maxInline is the length of the payload of a request beyond which its work would keep others from being read.
+const maxInline = 64 << 10
+
+// enter makes r one of the pending requests.
+func (c *conn) enter(r *Request) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.err != nil:
-		return false, c.err
-	case c.pending[m.ID] != nil:
-		return false, broken(DuplicateID, "client attempted to re-use msgid")
+		return c.err
+	case c.pending[r.ID] != nil:
+		return broken(DuplicateID, "client attempted to re-use msgid")
 	}
-	c.pending[m.ID] = r
+	c.pending[r.ID] = r
 	c.inFlight++
 	c.held += len(r.payload)
 	c.stats.RequestsStarted++
 	c.tasks.Add(1)
-	c.workers.serve(r)
-	return true, nil
+	return nil
 }
 
 // ignoreAbort counts a message with which old clients asked to abort a request. The request goes on.

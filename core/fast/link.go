@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -15,14 +14,15 @@ import (
 
 // link is what the two ends of a connection have in common: the lock, the frames that wait to be sent, and who sends them.
 //
-// Whoever appends frames and finds no writer active becomes the writer, or starts one, and it writes until nothing is
-// left. So a lone frame leaves at once and without a hand-off, and frames that come while a write is on its way leave
-// together in the next one.
+// Whoever appends frames pushes them, or starts a writer, once there are no more to be appended just then. A push hands them to
+// the system without waiting; what it does not take is for a writer, which writes until nothing is left. So a lone frame
+// leaves at once and without a hand-off, and frames that come while a write is on its way leave together in the next one.
 type link struct {
 	nc      net.Conn
 	socket  net.Conn       // under nc's encryption, if any: closing it never waits
 	timeout time.Duration  // a write that makes no progress for so long ends the connection
 	armed   time.Time      // when the write deadline was set; belongs to the writer
+	try     *trial         // nil if nc cannot be written to without waiting
 	tasks   sync.WaitGroup // goroutines of this end, added only while the link lives
 	sent    atomic.Uint64  // bytes
 
@@ -35,7 +35,7 @@ type link struct {
 }
 
 func (l *link) init(nc net.Conn, timeout time.Duration) {
-	l.nc, l.socket, l.timeout = nc, socketOf(nc), timeout
+	l.nc, l.socket, l.timeout, l.try = nc, socketOf(nc), timeout, newTrial(nc)
 	l.changed.L = &l.mu
 }
 
@@ -87,39 +87,70 @@ func (l *link) waiting() int {
 	return l.leaving + len(l.out.b)
 }
 
-// write sends frames until none are left or the link is dead. There was no writer before. mu is held, but not while
-// writing. With yield set it first gives other goroutines the chance to append frames.
-func (l *link) write(yield bool) {
-	l.writing = true
-	if yield {
+// push sends the frames that wait as far as that is possible without waiting, and leaves the rest to a writer. mu is held, but
+// not while writing.
+func (l *link) push() {
+	for l.out != nil && l.err == nil && !l.writing {
+		if l.try == nil {
+			l.startWriter()
+			return
+		}
+		l.writing = true
+		batch := l.take()
 		l.mu.Unlock()
-		runtime.Gosched()
+		n := l.try.write(batch.b)
+		l.sent.Add(uint64(n))
 		l.mu.Lock()
+		l.writing = false
+		if n < len(batch.b) && l.err == nil {
+			l.writing = true
+			l.tasks.Go(func() { l.write(batch, n) })
+			return
+		}
+		l.left(batch)
 	}
-	for l.out != nil && l.err == nil {
-		batch := l.out
-		l.out, l.leaving = nil, len(batch.b)
-		l.mu.Unlock()
-		err := l.send(batch.b)
-		batch.free()
+}
+
+// take takes the frames that wait, for the writer. mu is held.
+func (l *link) take() *buffer {
+	batch := l.out
+	l.out, l.leaving = nil, len(batch.b)
+	return batch
+}
+
+// left notes that the frames in batch were sent. mu is held.
+func (l *link) left(batch *buffer) {
+	batch.free()
+	l.leaving = 0
+	l.changed.Broadcast()
+}
+
+// startWriter starts a writer, if there is none. mu is held.
+func (l *link) startWriter() {
+	if !l.writing {
+		l.writing = true
+		batch := l.take()
+		l.tasks.Go(func() { l.write(batch, 0) })
+	}
+}
+
+// write is the writer. It sends batch from its n-th byte, and then frames until none are left or the link is dead.
+func (l *link) write(batch *buffer, n int) {
+	for {
+		err := l.send(batch.b[n:])
 		l.mu.Lock()
-		l.leaving = 0
+		l.left(batch)
 		if err != nil {
 			l.fail(err)
 		}
-		l.changed.Broadcast()
+		if l.out == nil || l.err != nil {
+			l.writing = false
+			l.mu.Unlock()
+			return
+		}
+		batch, n = l.take(), 0
+		l.mu.Unlock()
 	}
-	l.writing = false
-}
-
-// startWriter starts a writer. The caller is not kept writing for others. mu is held.
-func (l *link) startWriter() {
-	l.writing = true
-	l.tasks.Go(func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.write(false)
-	})
 }
 
 // send writes p. It fails when no byte could be written for the whole timeout. Only the writer calls it.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kaizengarden/moray/core/jsvalue"
+	"github.com/kaizengarden/moray/core/strand"
 )
 
 // MaxArgs is the number of arguments of a request that are looked at.
@@ -25,6 +26,7 @@ type Request struct {
 	payload  []byte
 	envelope Envelope
 	started  time.Time
+	strand   *strand.Strand
 	standing bool // guarded by conn.mu
 	onEnd    func()
 }
@@ -55,6 +57,9 @@ func (r *Request) Standing() {
 // OnEnd makes f be called when the end of the answer has its place among what is sent to the client, or is lost with the
 // connection. It is for the handler. f must not wait, and must not use r or the server.
 func (r *Request) OnEnd(f func()) { r.onEnd = f }
+
+// Strand returns what runs the handler.
+func (r *Request) Strand() *strand.Strand { return r.strand }
 
 // Received returns when the request came.
 func (r *Request) Received() time.Time { return r.started }

@@ -24,6 +24,7 @@ func (c *conn) readPayload(d *Decoder, m *Message, size int) error {
 	if size <= largePayload {
 		return d.payload(m, size)
 	}
+	c.Flush() // the client may wait for it
 	if c.server.room.Acquire(whileOpen{c.work, c}, int64(size)) != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()

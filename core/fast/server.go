@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/kaizengarden/moray/core/strand"
 )
 
 // Server serves requests over the connections of a listener. Its exported fields must not change once it runs. The zero
@@ -26,6 +28,9 @@ type Server struct {
 	// Identify says who the client of a connection is, once, before its first request; nil for nobody. If the connection is
 	// encrypted the handshake is done.
 	Identify func(nc net.Conn) any
+	// Inline says whether a request is served by the goroutine that reads from its connection. Its handler must not wait but by
+	// parking, or after [strand.Strand.Detach]. nil says so of none.
+	Inline func(r *Request) bool
 
 	once sync.Once
 	room *semaphore.Weighted // for large payloads; set by the first Run
@@ -90,8 +95,8 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	defer cut()
 
 	var conns sync.WaitGroup
-	staff := new(workers)
-	defer staff.end() // after the connections, which wait for their requests
+	strands := new(strand.Pool)
+	defer strands.Close() // after the connections, which wait for their requests
 	err := s.accept(ctx, ln, log, func(nc net.Conn) {
 		if s.Admit != nil && !s.Admit(nc.RemoteAddr()) {
 			log.Warn("connection refused: its network is not admitted", "client", nc.RemoteAddr().String())
@@ -99,7 +104,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 			return
 		}
 		c := s.open(nc, limits, log, work)
-		c.workers = staff
+		c.strands = strands
 		conns.Go(func() {
 			defer s.forget(c)
 			c.run()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/query"
+	"github.com/kaizengarden/moray/core/strand"
 )
 
 // Row is one row of a result: the columns in PostgreSQL's text form, nil for NULL. It is valid only during the call that it is
@@ -117,6 +118,8 @@ type Caller struct {
 	Request string
 	// Trail is told what the time is spent on; nil if nobody asks.
 	Trail *Trail
+	// Strand is what runs the request; nil if it may wait.
+	Strand *strand.Strand
 }
 
 type callerKey struct{}

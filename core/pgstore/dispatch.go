@@ -16,6 +16,7 @@ import (
 
 	"github.com/kaizengarden/moray/core/object"
 	"github.com/kaizengarden/moray/core/query"
+	"github.com/kaizengarden/moray/core/strand"
 )
 
 const (
@@ -35,9 +36,9 @@ var errUnknown = errors.New("outcome unknown")
 
 var waiters = sync.Pool{New: func() any { return &waiter{done: make(chan grant, 1)} }}
 
-// quick runs a short statement: on an idle connection at once, or with others in one round trip.
+// quick runs a short statement: with others in one round trip, or on an idle connection if there are none and the caller may wait.
 func (p *pool) quick(ctx context.Context, caller *object.Caller, s *query.Statement, row func(object.Row) error) error {
-	u := use{client: caller.Client, trail: caller.Trail}
+	u := use{client: caller.Client, trail: caller.Trail, strand: caller.Strand}
 	p.mu.Lock()
 	p.quickNow++
 	for {
@@ -89,7 +90,7 @@ func (c *conn) direct(s *query.Statement, row func(object.Row) error) (err error
 // takeQuick admits a short statement, and takes an idle connection for it if it is the only one: with others it shares a round
 // trip. The caller holds the lock.
 func (p *pool) takeQuick(u use) (*conn, error) {
-	if err := p.admit(u); err != nil || len(p.idle) == 0 || p.quickNow > 1 {
+	if err := p.admit(u); err != nil || len(p.idle) == 0 || p.quickNow > 1 || u.strand != nil {
 		return nil, err
 	}
 	c := p.popIdle()
@@ -101,19 +102,14 @@ func (p *pool) takeQuick(u use) (*conn, error) {
 func (p *pool) share(ctx context.Context, u use, s *query.Statement, row func(object.Row) error) error {
 	w := waiters.Get().(*waiter)
 	w.use, w.statement, w.row, w.rounds, w.began = u, s, row, 0, time.Time{}
+	w.ctx, w.parked = ctx, u.strand
 	p.enqueue(w)
 	p.mu.Unlock()
-	g, err := p.wait(ctx, w)
-	p.mu.Lock()
-	p.quickNow--
-	p.mu.Unlock()
+	g := p.wait(w)
 	w.note(s)
-	w.statement, w.row = nil, nil
+	w.use, w.statement, w.row, w.ctx, w.parked = use{}, nil, nil, nil, nil
 	clear(w.held)
 	waiters.Put(w)
-	if err != nil {
-		return err
-	}
 	return g.err
 }
 
@@ -149,20 +145,42 @@ func (c *conn) outcome(err error) error {
 // dispatch runs the statement of first, and of all who wait for the like, on c, until nobody waits for a statement to be run
 // or somebody waits longer for a connection of his own.
 func (p *pool) dispatch(c *conn, first *waiter) {
+	var ended outlets
 	for w := first; w != nil; {
 		runtime.Gosched() // those who came with it may not have got as far as the queue
 		batch := p.collect(w)
+		members := len(batch)
 		p.metrics.waited(batch)
 		if w.statement.Sharing == query.Write {
-			p.runWrites(c, batch)
+			p.runWrites(c, batch, &ended)
 		} else {
-			p.runReads(c, batch)
+			p.runReads(c, batch, &ended)
 		}
+		ended.flush()
 		p.mu.Lock()
+		p.quickNow -= members
 		p.unhold(c)
 		w = p.settle(c)
 		p.mu.Unlock()
 	}
+}
+
+// outlets are those of the requests of a group that have ended.
+type outlets []strand.Outlet
+
+// add notes what give returned.
+func (o *outlets) add(ended strand.Outlet) {
+	if ended != nil && !slices.Contains(*o, ended) {
+		*o = append(*o, ended)
+	}
+}
+
+func (o *outlets) flush() {
+	for _, each := range *o {
+		each.Flush()
+	}
+	clear(*o)
+	*o = (*o)[:0]
 }
 
 // collect returns first with those who can share a round trip with it.
@@ -186,8 +204,8 @@ func (p *pool) collect(first *waiter) []*waiter {
 
 // runReads runs reads in one round trip. Each is answered as soon as its rows are there. One that fails makes the server
 // skip those behind it: they go again.
-func (p *pool) runReads(c *conn, batch []*waiter) {
-	defer p.contain(c, &batch)
+func (p *pool) runReads(c *conn, batch []*waiter, ended *outlets) {
+	defer p.contain(c, &batch, ended)
 	for len(batch) > 0 && c.broken == nil {
 		hurried := slices.ContainsFunc(batch, func(w *waiter) bool { return w.statement.Sharing == query.Scan })
 		if hurried {
@@ -215,7 +233,7 @@ func (p *pool) runReads(c *conn, batch []*waiter) {
 			if lockTimedOut(err) || hurried && sqlState(err) == "57014" { // query_canceled
 				err = errRunAlone
 			}
-			w.done <- grant{err: err}
+			ended.add(w.give(grant{err: err}))
 			if skipped {
 				break
 			}
@@ -224,14 +242,14 @@ func (p *pool) runReads(c *conn, batch []*waiter) {
 		p.metrics.roundTrip(query.Read, sent, time.Since(start))
 	}
 	for _, w := range batch {
-		w.done <- grant{err: c.broken}
+		ended.add(w.give(grant{err: c.broken}))
 	}
 	batch = nil
 }
 
 // runWrites runs writes in one transaction. They are answered when it is committed.
-func (p *pool) runWrites(c *conn, batch []*waiter) {
-	defer p.contain(c, &batch)
+func (p *pool) runWrites(c *conn, batch []*waiter, ended *outlets) {
+	defer p.contain(c, &batch, ended)
 	for len(batch) > 0 {
 		slices.SortStableFunc(batch, func(a, b *waiter) int {
 			return cmp.Or(strings.Compare(a.statement.Table, b.statement.Table), strings.Compare(a.statement.Key, b.statement.Key))
@@ -242,11 +260,11 @@ func (p *pool) runWrites(c *conn, batch []*waiter) {
 		if c.broken != nil || c.warned {
 			err = c.outcome(err)
 		} else if err != nil {
-			batch = dismiss(batch, failed, err)
+			batch = dismiss(batch, failed, err, ended)
 			continue
 		}
 		for _, w := range batch {
-			w.done <- grant{err: w.deliver(err)}
+			ended.add(w.give(grant{err: w.deliver(err)}))
 		}
 		batch = nil
 	}
@@ -295,14 +313,14 @@ func (c *conn) group(batch []*waiter) (failed int, err error) {
 
 // dismiss tells the member of a group that failed, and those who failed with others too often, to go on alone. It returns the
 // rest, who go again.
-func dismiss(batch []*waiter, failed int, err error) []*waiter {
+func dismiss(batch []*waiter, failed int, err error, ended *outlets) []*waiter {
 	rest := batch[:0:0]
 	for i, w := range batch {
 		switch {
 		case i == failed && badID(err) != nil:
-			w.done <- grant{err: err} // running again would draw another id
+			ended.add(w.give(grant{err: err})) // running again would draw another id
 		case i == failed, failed < 0, w.rounds+1 >= maxRounds:
-			w.done <- grant{err: errRunAlone}
+			ended.add(w.give(grant{err: errRunAlone}))
 		default:
 			w.rounds++
 			rest = append(rest, w)
@@ -313,7 +331,7 @@ func dismiss(batch []*waiter, failed int, err error) []*waiter {
 
 // contain keeps a panic while results are read, which would be a mistake of ours or of the driver, to the requests that it
 // concerns.
-func (p *pool) contain(c *conn, batch *[]*waiter) {
+func (p *pool) contain(c *conn, batch *[]*waiter, ended *outlets) {
 	r := recover()
 	if r == nil {
 		return
@@ -321,7 +339,7 @@ func (p *pool) contain(c *conn, batch *[]*waiter) {
 	p.log.Error("panic while reading results", "panic", r, "stack", string(debug.Stack()))
 	err := c.fail(fmt.Errorf("%w: panic while reading results", errUnknown))
 	for _, w := range *batch {
-		w.done <- grant{err: err}
+		ended.add(w.give(grant{err: err}))
 	}
 }
 

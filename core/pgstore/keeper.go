@@ -41,7 +41,9 @@ func (p *pool) run(ctx context.Context) {
 		p.cutRetired(time.Now())
 		p.fill(ctx)
 		period := quietPeriod
-		if p.queue.n > 0 || p.failures > 0 || len(p.retired) > 0 {
+		p.watching = p.queued || p.queue.n > 0 || p.failures > 0 || len(p.retired) > 0
+		p.queued = false
+		if p.watching {
 			period = busyPeriod
 		}
 		stale := p.takeStale(time.Now())
@@ -87,16 +89,20 @@ func (p *pool) refuseAll() {
 	p.queue.each(func(w *waiter) {
 		p.queue.remove(w)
 		p.metrics.refused[noDatabase].Inc()
-		w.done <- grant{err: errNoBackend()}
+		p.turnAway(w, errNoBackend())
 	})
 }
 
 // sweep ends the waits whose time is up. The caller holds the lock.
 func (p *pool) sweep(now time.Time) {
 	p.queue.each(func(w *waiter) {
-		if !now.Before(w.until) {
+		switch {
+		case !now.Before(w.until):
 			p.queue.remove(w)
 			p.expire(w)
+		case w.parked != nil && w.ctx.Err() != nil:
+			p.queue.remove(w)
+			p.turnAway(w, context.Cause(w.ctx))
 		}
 	})
 	p.kick()

@@ -85,9 +85,9 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	eventually(t, "all connections are idle", func() bool { return s.PoolStatus().Idle == 3 })
-	must(one(ctx, s, statement(query.Read, "SELECT 1")))
-	must(one(ctx, s, statement(query.Write, "INSERT INTO t VALUES ('a', 1) RETURNING n")))
-	must(one(ctx, s, statement(query.Alone, "SELECT 1")))
+	must(do(ctx, s, statement(query.Read, "SELECT 1")))
+	must(do(ctx, s, statement(query.Write, "INSERT INTO t VALUES ('a', 1) RETURNING n")))
+	must(do(ctx, s, statement(query.Alone, "SELECT 1")))
 	must(nil, s.InTx(ctx, func(tx object.Tx) error {
 		_, err := tx.Do(ctx, statement(query.Alone, "SELECT 1"), nil)
 		return err
@@ -109,12 +109,12 @@ func TestMetrics(t *testing.T) {
 			sharing = query.Alone
 		}
 		go func() {
-			_, err := one(ctx, s, statement(sharing, "SELECT 1"))
+			_, err := do(ctx, s, statement(sharing, "SELECT 1"))
 			errs <- err
 		}()
 	}
 	eventually(t, "six wait", func() bool { return s.Waiting() == 6 })
-	if _, err := one(ctx, s, statement(query.Read, "SELECT 1")); err == nil {
+	if _, err := do(ctx, s, statement(query.Read, "SELECT 1")); err == nil {
 		t.Error("a seventh waiter was let in")
 	}
 	counted(t, registry, map[string]float64{
@@ -150,7 +150,7 @@ func TestMetricsOfFailure(t *testing.T) {
 	}
 	run(t, s)
 	eventually(t, "the pool has failed", func() bool { return s.PoolStatus().State == pgstore.PoolFailed })
-	if _, err := one(context.Background(), s, statement(query.Read, "SELECT 1")); err == nil {
+	if _, err := do(context.Background(), s, statement(query.Read, "SELECT 1")); err == nil {
 		t.Fatal("a statement succeeded without a database")
 	}
 	counted(t, registry, map[string]float64{

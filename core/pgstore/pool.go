@@ -65,6 +65,8 @@ type pool struct {
 	held       map[string]int      // connections claimed, by bucket
 	finds      int                 // connections claimed by finds
 	quickNow   int                 // short statements under way: waiting, or sent
+	queued     bool                // somebody has waited since run looked last
+	watching   bool                // run will look again soon
 	quickConns int                 // connections that short statements are sent over
 	progress   time.Time           // when one of them was last taken or given back
 	turn       kind                // what is looked at first when a connection comes free
@@ -103,21 +105,21 @@ func errOverloaded() error {
 // claim returns a connection for the caller alone, to be given back with release. It waits for its turn; the faults are the
 // two forms of having waited in vain.
 func (p *pool) claim(ctx context.Context, u use) (*conn, error) {
+	if u.strand != nil {
+		u.strand.Detach() // from here on it waits: for its turn, and for what the connection brings
+	}
 	for {
 		p.mu.Lock()
 		c, err := p.takeIdle(u)
 		if c == nil && err == nil {
-			w := p.enqueue(&waiter{use: u})
+			w := p.enqueue(&waiter{use: u, ctx: ctx})
 			p.mu.Unlock()
-			g, err := p.wait(ctx, w)
-			if err == nil {
-				err = g.err
-			}
+			g := p.wait(w)
 			u.trail.Add(object.Queue, w.since, "")
-			if err == nil {
+			if g.err == nil {
 				p.metrics.waits[claim].Observe(time.Since(w.since).Seconds())
 			}
-			return g.conn, err
+			return g.conn, g.err
 		}
 		p.mu.Unlock()
 		if err != nil {
@@ -171,7 +173,7 @@ func (p *pool) displace(u use) bool {
 	}
 	p.queue.remove(victim)
 	p.metrics.refused[queueFull].Inc()
-	victim.done <- grant{err: errOverloaded()}
+	p.turnAway(victim, errOverloaded())
 	return true
 }
 
@@ -190,26 +192,51 @@ func (p *pool) enqueue(w *waiter) *waiter {
 	}
 	p.queue.push(w)
 	p.kick()
-	if p.queue.n == 1 || len(p.conns) < p.limits.MaxConnections {
+	p.queued = true
+	if !p.watching || len(p.conns) < p.limits.MaxConnections {
+		p.watching = true
 		p.notify()
 	}
 	return w
 }
 
-// wait returns what w gets. The error is that of the context.
-func (p *pool) wait(ctx context.Context, w *waiter) (grant, error) {
+// wait returns what w gets. If its context ends before its turn has come, that is an error with the context's cause.
+func (p *pool) wait(w *waiter) grant {
+	if w.parked != nil {
+		w.parked.Park()
+		return w.grant
+	}
 	select {
 	case g := <-w.done:
-		return g, nil
-	case <-ctx.Done():
+		return g
+	case <-w.ctx.Done():
 	}
 	p.mu.Lock()
 	removed := p.queue.remove(w)
+	if removed && w.kind() == short {
+		p.quickNow--
+	}
 	p.mu.Unlock()
 	if removed {
-		return grant{}, context.Cause(ctx)
+		return grant{err: context.Cause(w.ctx)}
 	}
-	return <-w.done, nil // its turn came just now
+	return <-w.done // its turn came just now
+}
+
+// turnAway tells a waiter, who is not in the queue any more, why it waited in vain. The caller holds the lock.
+func (p *pool) turnAway(w *waiter, why error) {
+	if w.kind() == short {
+		p.quickNow--
+	}
+	if w.parked == nil {
+		w.give(grant{err: why})
+		return
+	}
+	p.workers.Go(func() {
+		var ended outlets
+		ended.add(w.give(grant{err: why}))
+		ended.flush()
+	})
 }
 
 // mayHold bounds what one bucket, and what finds may hold of all connections. The caller holds the lock.
@@ -290,7 +317,7 @@ func (p *pool) pass(c *conn) {
 
 // quickShare is how many short statements there are for each connection that they are sent over. With fewer, more connections
 // would carry smaller groups: each group costs PostgreSQL and us about as much as one statement.
-const quickShare = 16
+const quickShare = 32
 
 // stall is how long the connections that short statements are sent over may all be busy before one more is used: something
 // holds them up, such as a lock.
@@ -324,7 +351,7 @@ func (p *pool) settle(c *conn) *waiter {
 		return w
 	}
 	p.hold(c, w.use)
-	w.done <- grant{conn: c}
+	w.give(grant{conn: c}) // who claims a connection does not park
 	return nil
 }
 
@@ -377,24 +404,39 @@ func (p *pool) expire(w *waiter) {
 	p.metrics.event(claimTimeout)
 	if w.noBackend {
 		p.metrics.refused[noDatabase].Inc()
-		w.done <- grant{err: errNoBackend()}
+		p.turnAway(w, errNoBackend())
 		return
 	}
 	p.metrics.refused[waitedTooLong].Inc()
-	w.done <- grant{err: errOverloaded()}
+	p.turnAway(w, errOverloaded())
 }
 
 // kick sets an idle connection to work on short statements that wait, if that is worth while: nobody who uses a connection now
 // may come back for them. The caller holds the lock.
 func (p *pool) kick() {
-	for len(p.idle) > 0 && p.mayQuicken() {
-		w := p.queue.pop(short, always)
-		if w == nil {
-			return
-		}
+	for len(p.idle) > 0 && p.queue.waits[short] > 0 && p.mayQuicken() {
 		c := p.popIdle()
 		p.quicken(c)
-		p.workers.Go(func() { p.dispatch(c, w) })
+		p.workers.Go(func() { p.begin(c) })
+	}
+}
+
+// begin sets a connection that was idle to work on short statements.
+func (p *pool) begin(c *conn) {
+	usable := p.usable(c)
+	p.mu.Lock()
+	var w *waiter
+	if usable {
+		w = p.queue.pop(short, always)
+	}
+	if w == nil {
+		p.unhold(c)
+		p.pass(c)
+		p.kick()
+	}
+	p.mu.Unlock()
+	if w != nil {
+		p.dispatch(c, w)
 	}
 }
 

@@ -411,3 +411,47 @@ func TestEnd(t *testing.T) {
 		t.Errorf("after the end: %v, want %s", err, noBackend)
 	}
 }
+
+// The end of its context ends the wait of a request that has parked, as it does that of others.
+func TestParkedGivesUp(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db.URL(), pgstore.Limits{MaxConnections: 1, ClaimDelay: time.Minute})
+	release := busy(t, s, 1)
+	defer release()
+	gone := errors.New("gone")
+	for _, run := range []func(context.Context, *pgstore.Store, *query.Statement) (string, error){do, parking} {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		result := make(chan error, 1)
+		go func() {
+			_, err := run(ctx, s, statement(query.Read, "SELECT 1"))
+			result <- err
+		}()
+		eventually(t, "it waits", func() bool { return s.Waiting() == 1 })
+		cancel(gone)
+		if err := <-result; !errors.Is(err, gone) {
+			t.Errorf("%v, want %v", err, gone)
+		}
+		if n := s.Waiting(); n != 0 {
+			t.Errorf("%d wait", n)
+		}
+	}
+}
+
+// A connection that the server closed while it was idle is not what a parked request's statement is sent over.
+func TestParkedMeetsClosedConnection(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db.URL(), pgstore.Limits{MaxConnections: 2, ClaimDelay: time.Minute})
+	db.Exec(t, "CREATE TABLE t (n int)")
+	for range 20 {
+		eventually(t, "there are connections", func() bool { open, _ := s.Open(); return open == 2 })
+		db.Exec(t, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'moray' AND datname = current_database()")
+		if _, err := parking(context.Background(), s, statement(query.Write, "INSERT INTO t VALUES (1) RETURNING n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := db.Strings(t, "SELECT count(*) FROM t")[0]; n != "20" {
+		t.Errorf("%s rows, want 20", n)
+	}
+}

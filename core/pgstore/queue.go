@@ -1,11 +1,13 @@
 package pgstore
 
 import (
+	"context"
 	"math"
 	"time"
 
 	"github.com/kaizengarden/moray/core/object"
 	"github.com/kaizengarden/moray/core/query"
+	"github.com/kaizengarden/moray/core/strand"
 )
 
 // use says for whom and for what a connection is wanted.
@@ -14,9 +16,10 @@ type use struct {
 	bucket string
 	find   bool
 	trail  *object.Trail
+	strand *strand.Strand // nil if who wants it may wait
 }
 
-func useOf(c *object.Caller) use { return use{c.Client, c.Bucket, c.Find, c.Trail} }
+func useOf(c *object.Caller) use { return use{c.Client, c.Bucket, c.Find, c.Trail, c.Strand} }
 
 // waiter is one request that waits for a connection, or for its statement to be run by somebody else's.
 type waiter struct {
@@ -34,8 +37,11 @@ type waiter struct {
 	rounds    int          // how often its group was rolled back because of another member
 	held      []object.Row // the answer of a write, until its group is committed
 
-	// done gets one value: a connection, or why there is none; for a statement, how it ended.
-	done chan grant
+	// It gets one grant: a connection, or why there is none; for a statement, how it ended. If parked is nil, done gets it.
+	done   chan grant
+	parked *strand.Strand // waits for it
+	grant  grant          // for parked
+	ctx    context.Context
 
 	lane       *lane // nil if it is not in the queue
 	next, prev *waiter
@@ -51,6 +57,17 @@ func (w *waiter) kind() kind {
 type grant struct {
 	conn *conn
 	err  error
+}
+
+// give gives w what it waits for. A parked request is run on by the caller, who must not hold the lock, and has to flush what
+// is returned, if anything. w must not be used afterwards.
+func (w *waiter) give(g grant) strand.Outlet {
+	if w.parked == nil {
+		w.done <- g
+		return nil
+	}
+	w.grant = g
+	return w.parked.Resume()
 }
 
 // kind is what is waited for.

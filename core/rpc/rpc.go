@@ -78,6 +78,7 @@ func (c *call) serve(ctx context.Context, m *method) error {
 		Timeout: c.options.timeoutDuration(),
 		Request: c.options.requestID,
 		Trail:   &c.trail,
+		Strand:  r.Strand(),
 	}
 	if m.bucket >= 0 {
 		c.caller.Bucket = c.text(m.bucket)

@@ -140,6 +140,7 @@ func New(c *config.Config, o Options) (*Server, error) {
 		Admit:    s.gate.Admits,
 		Identify: func(nc net.Conn) any { return s.gate.Identify(nc) },
 		Trace:    &fast.Trace{RequestDone: rpc.NewMetrics(registerer, monitor.LatencyBounds()).RequestDone},
+		Inline:   rpc.Inline,
 	}
 	s.overview = newOverview(store)
 	build := monitor.ReadBuild(cmp.Or(o.Version, "devel"))
