@@ -43,6 +43,7 @@ func (s *Service) Put(ctx context.Context, p *Put) (etag string, err error) {
 			return err
 		}
 		w = newWriting(p, w.mtime) // hooks may have changed it in an attempt before
+		w.alone = true
 		return s.put(ctx, tx, b, w)
 	})
 	return w.etag, err
@@ -52,6 +53,7 @@ func (s *Service) Put(ctx context.Context, p *Put) (etag string, err error) {
 type writing struct {
 	*Put
 	mtime int64
+	alone bool // nothing else is done in its transaction
 
 	// What is to be written: as the request says, or as the hooks left it.
 	key   string
@@ -196,8 +198,12 @@ func (s *Service) write(ctx context.Context, tx Tx, b *bucket.Bucket, w *writing
 	if actual != nil {
 		st = statements.Update(row)
 	}
+	run := tx.Do
+	if w.alone && len(b.Post) == 0 && !b.Ordered {
+		run = tx.Last // if it writes nothing, there was nothing before it to be undone
+	}
 	var id []byte
-	_, err = tx.Do(ctx, st, func(r Row) error {
+	_, err = run(ctx, st, func(r Row) error {
 		written, id = true, bytes.Clone(r[0])
 		return nil
 	})

@@ -40,6 +40,11 @@ type Tx interface {
 	// Do runs one statement and returns the number of rows that it reports as read or changed.
 	Do(ctx context.Context, s *query.Statement, row func(Row) error) (int64, error)
 
+	// Last is Do for a statement that nothing follows, and of which nothing has to be undone, whatever its rows say. It is committed
+	// in the same round trip if the hooks have run no SQL: where that has to be undone it is up to the rows. A statement that
+	// does follow begins another transaction then.
+	Last(ctx context.Context, s *query.Statement, row func(Row) error) (int64, error)
+
 	// Run runs SQL of a hook. Where PostgreSQL refuses it the error is a *[Refusal]. When ctx ends the statement is cancelled,
 	// and the error is the cause. [ErrEnded] says that the text began or ended a transaction: everything fails from then on.
 	Run(ctx context.Context, s *Script) (Result, error)

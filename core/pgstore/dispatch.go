@@ -317,8 +317,8 @@ func dismiss(batch []*waiter, failed int, err error, ended *outlets) []*waiter {
 	rest := batch[:0:0]
 	for i, w := range batch {
 		switch {
-		case i == failed && badID(err) != nil:
-			ended.add(w.give(grant{err: err})) // running again would draw another id
+		case i == failed && badID(err) != nil, len(batch) == 1 && !lockTimedOut(err):
+			ended.add(w.give(grant{err: err})) // running again would draw another id, and tell the same
 		case i == failed, failed < 0, w.rounds+1 >= maxRounds:
 			ended.add(w.give(grant{err: errRunAlone}))
 		default:

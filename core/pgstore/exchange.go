@@ -222,6 +222,24 @@ func (c *conn) run(timeout time.Duration, row func(object.Row) error, statements
 	return n, err
 }
 
+// runWith runs a statement, passing its rows to row, and another one behind it that answers with none.
+func (c *conn) runWith(first *query.Statement, row func(object.Row) error, second *query.Statement) (n int64, err error) {
+	c.queue(first)
+	c.queue(second)
+	c.sync()
+	c.deadline(0)
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	if n, err = c.resultOf(first, row); err == nil {
+		_, err = c.resultOf(second, nil)
+	}
+	if rerr := c.ready(); rerr != nil && err == nil {
+		err = rerr
+	}
+	return n, err
+}
+
 // rowsAffected returns the number at the end of a command tag, or 0.
 func rowsAffected(tag []byte) (n int64) {
 	for _, b := range tag[bytes.LastIndexByte(tag, ' ')+1:] {

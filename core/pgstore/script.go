@@ -25,6 +25,7 @@ func (t *tx) Run(ctx context.Context, s *object.Script) (object.Result, error) {
 		return object.Result{}, err
 	}
 	c := t.conn
+	t.foreign = true
 	if len(s.Args) == 0 {
 		c.send(&pgproto3.Query{String: s.Text})
 	} else {

@@ -83,3 +83,19 @@ func TestFairness(t *testing.T) {
 		all.Wait()
 	}
 }
+
+// A statement that fails, and shared its round trip with none, is not run again: that would draw a second number from a sequence.
+func TestLoneFailureRunsOnce(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.Exec(t, "CREATE TABLE t (id bigserial, k text UNIQUE); INSERT INTO t (k) VALUES ('x')")
+	s := open(t, db.URL(), pgstore.Limits{MaxConnections: 1})
+	for _, run := range []func(context.Context, *pgstore.Store, *query.Statement) (string, error){do, parking} {
+		if _, err := run(context.Background(), s, statement(query.Write, "INSERT INTO t (k) VALUES ('x') RETURNING id")); err == nil {
+			t.Error("a second row with one key was stored")
+		}
+	}
+	if last := db.Strings(t, "SELECT last_value FROM t_id_seq")[0]; last != "3" {
+		t.Errorf("the sequence stands at %s, want 3", last)
+	}
+}

@@ -30,6 +30,7 @@ type tx struct {
 	opening *query.Statement // sent after BEGIN: how patiently to wait for locks
 	begun   bool
 	once    bool  // it must not be run again
+	foreign bool  // SQL of hooks was run in it
 	err     error // why the transaction failed
 
 	rehearsal *rehearsal // notes changes instead of making them; nil for the real thing
@@ -104,6 +105,22 @@ func (t *tx) Do(_ context.Context, st *query.Statement, row func(object.Row) err
 		return 0, t.err
 	}
 	return n, nil
+}
+
+// Last implements object.Tx.
+func (t *tx) Last(ctx context.Context, st *query.Statement, row func(object.Row) error) (int64, error) {
+	if t.err != nil || !t.begun || t.foreign || t.timeout > 0 { // a statement with a commit behind it cannot be given up
+		return t.Do(ctx, st, row)
+	}
+	c, start := t.conn, time.Now()
+	n, err := c.runWith(st, row, commit)
+	t.ran(start, st.SQL)
+	if c.broken != nil || c.status == 'I' { // it has come to the commit, or may have
+		err = c.outcome(err)
+		t.begun = false
+	}
+	t.err = explain(err, st.SQL)
+	return n, t.err
 }
 
 // ran notes the time that a statement took.

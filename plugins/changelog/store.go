@@ -69,6 +69,11 @@ func (t *inner) Do(_ context.Context, st *query.Statement, row func(object.Row) 
 // Once implements object.Tx. Nothing is run again here.
 func (t *inner) Once() {}
 
+// Last implements object.Tx. The transaction is not its own to be committed.
+func (t *inner) Last(ctx context.Context, st *query.Statement, row func(object.Row) error) (int64, error) {
+	return t.Do(ctx, st, row)
+}
+
 // Run implements object.Tx. It is for hooks, and those of the other bucket are not run.
 func (t *inner) Run(context.Context, *object.Script) (object.Result, error) {
 	return object.Result{}, errNoHooks
