@@ -29,6 +29,7 @@ type link struct {
 	mu      sync.Mutex // guards what follows, and what the owner declares to be guarded by it
 	changed sync.Cond  // on mu; broadcast when anything that someone may wait for has changed
 	out     *buffer    // frames that wait for the writer; nil if there are none
+	uts     int64      // when the first of them was made, in µs since 1970
 	leaving int        // bytes of frames that the writer has taken
 	writing bool       // there is a writer
 	err     error      // why the link is dead; nil while it lives
@@ -65,10 +66,11 @@ func (b *buffer) free() {
 func (l *link) appendFrame(v Version, s Status, id uint32, method string, appendD func(dst []byte) []byte) {
 	if l.out == nil {
 		l.out = buffers.Get().(*buffer)
+		l.uts = time.Now().UnixMicro() // of all that leaves together
 	}
 	start := len(l.out.b)
 	b := append(l.out.b, emptyHeader[:]...)
-	b = strconv.AppendInt(append(b, `{"m":{"uts":`...), time.Now().UnixMicro(), 10)
+	b = strconv.AppendInt(append(b, `{"m":{"uts":`...), l.uts, 10)
 	b = append(b, `,"name":`...)
 	if method == "" {
 		b = append(b, jsvalue.Null...) // the answer to a request that names no method

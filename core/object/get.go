@@ -41,21 +41,29 @@ func (s *Service) Get(ctx context.Context, g *Get) (jsvalue.Value, error) {
 }
 
 // get reads an object by the definition b. The error is ErrStale if b does not fit the table.
-func (s *Service) get(ctx context.Context, b *bucket.Bucket, key string) (record jsvalue.Value, err error) {
-	var failed error
-	err = s.Store.Do(ctx, query.For(b).Get(key), func(r Row) error {
-		record, failed = appendRecord(nil, b, r)
-		return nil
-	})
-	switch {
+func (s *Service) get(ctx context.Context, b *bucket.Bucket, key string) (jsvalue.Value, error) {
+	g := getting{bucket: b}
+	switch err := s.Store.Do(ctx, query.For(b).Get(key), g.row); {
 	case err != nil:
 		return nil, err
-	case failed != nil:
-		return nil, conversionFailed(failed)
-	case record == nil:
+	case g.failed != nil:
+		return nil, conversionFailed(g.failed)
+	case g.record == nil:
 		return nil, notFound(b, key)
 	}
-	return record, nil
+	return g.record, nil
+}
+
+// getting is a get whose row arrives.
+type getting struct {
+	bucket *bucket.Bucket
+	record jsvalue.Value // nil if there is no row
+	failed error         // why the row cannot be a record
+}
+
+func (g *getting) row(r Row) error {
+	g.record, g.failed = appendRecord(nil, g.bucket, r)
+	return nil
 }
 
 // withDefinition runs an operation that only reads, once more with a fresh definition if the first one turns out not to fit

@@ -49,6 +49,10 @@ type conn struct {
 	quick   bool      // short statements are sent over it
 	began   time.Time // when the last of them were taken
 
+	// Of the group that is under way; kept for their memory.
+	batch []*waiter
+	ended outlets
+
 	metrics *metrics
 }
 

@@ -145,18 +145,19 @@ func (c *conn) outcome(err error) error {
 // dispatch runs the statement of first, and of all who wait for the like, on c, until nobody waits for a statement to be run
 // or somebody waits longer for a connection of his own.
 func (p *pool) dispatch(c *conn, first *waiter) {
-	var ended outlets
+	ended := &c.ended
 	for w := first; w != nil; {
 		runtime.Gosched() // those who came with it may not have got as far as the queue
-		batch := p.collect(w)
+		batch := p.collect(c, w)
 		members := len(batch)
 		p.metrics.waited(batch)
 		if w.statement.Sharing == query.Write {
-			p.runWrites(c, batch, &ended)
+			p.runWrites(c, batch, ended)
 		} else {
-			p.runReads(c, batch, &ended)
+			p.runReads(c, batch, ended)
 		}
 		ended.flush()
+		clear(c.batch)
 		p.mu.Lock()
 		p.quickNow -= members
 		p.unhold(c)
@@ -183,9 +184,9 @@ func (o *outlets) flush() {
 	*o = (*o)[:0]
 }
 
-// collect returns first with those who can share a round trip with it.
-func (p *pool) collect(first *waiter) []*waiter {
-	batch := []*waiter{first}
+// collect returns first with those who can share a round trip with it, in memory of c.
+func (p *pool) collect(c *conn, first *waiter) []*waiter {
+	batch := append(c.batch[:0], first)
 	size := first.statement.Size()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -199,6 +200,7 @@ func (p *pool) collect(first *waiter) []*waiter {
 		size += w.statement.Size()
 		batch = append(batch, w)
 	}
+	c.batch = batch
 	return batch
 }
 
@@ -350,6 +352,9 @@ func lockTimedOut(err error) bool { return sqlState(err) == "55P03" }
 func deadlocked(err error) bool { return sqlState(err) == "40P01" }
 
 func sqlState(err error) string {
+	if err == nil { // what most want to know
+		return ""
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return pg.Code

@@ -17,9 +17,12 @@ import (
 // explain turns what went wrong with a statement into what a client sees. This is the only place that knows what SQLSTATEs
 // mean to clients.
 func explain(err error, sql string) error {
+	if err == nil {
+		return nil
+	}
 	var pg *pgconn.PgError
 	switch {
-	case err == nil, fault.From(err) != nil:
+	case fault.From(err) != nil:
 		return err
 	case errors.Is(err, errTimeout):
 		return fault.New(fault.QueryTimeout, "query timeout: %s", sql).Because(err)

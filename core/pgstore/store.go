@@ -126,22 +126,34 @@ func (s *Store) Do(ctx context.Context, st *query.Statement, row func(object.Row
 			return err
 		})
 	}
+	var a *answer
+	if st.Sharing != query.Read { // a row that is read may come again
+		a = &answer{row: row}
+		row = a.take
+	}
 	deadlocks := 0
 	err := s.retry(func() (again bool, err error) {
-		delivered := false
-		err = s.once(ctx, caller, timeout, st, func(r object.Row) error {
-			delivered = true
-			return row(r)
-		})
-		if deadlocked(err) {
-			deadlocks++
-		}
-		if delivered && st.Sharing != query.Read {
+		if err = s.once(ctx, caller, timeout, st, row); err == nil || a != nil && a.delivered {
 			return false, err
 		}
-		return deadlocked(err) && deadlocks <= maxDeadlocks || repeatable(err), err
+		if deadlocked(err) {
+			deadlocks++
+			return deadlocks <= maxDeadlocks, err
+		}
+		return repeatable(err), err
 	})
 	return explain(err, st.SQL)
+}
+
+// answer notes whether rows have come, after which a statement cannot run again.
+type answer struct {
+	row       func(object.Row) error
+	delivered bool
+}
+
+func (a *answer) take(r object.Row) error {
+	a.delivered = true
+	return a.row(r)
 }
 
 // retry runs try, and again as long as it fails and says so. Where connections are lost each try may meet another one that is about
