@@ -49,9 +49,7 @@ type conn struct {
 	quick   bool      // short statements are sent over it
 	began   time.Time // when the last of them were taken
 
-	// Of the group that is under way; kept for their memory.
-	batch []*waiter
-	ended outlets
+	batch []*waiter // the group that is under way; kept for its memory
 
 	metrics *metrics
 }

@@ -145,24 +145,24 @@ func (c *conn) outcome(err error) error {
 // dispatch runs the statement of first, and of all who wait for the like, on c, until nobody waits for a statement to be run
 // or somebody waits longer for a connection of his own.
 func (p *pool) dispatch(c *conn, first *waiter) {
-	ended := &c.ended
+	var ended outlets
 	for w := first; w != nil; {
 		runtime.Gosched() // those who came with it may not have got as far as the queue
 		batch := p.collect(c, w)
 		members := len(batch)
 		p.metrics.waited(batch)
 		if w.statement.Sharing == query.Write {
-			p.runWrites(c, batch, ended)
+			p.runWrites(c, batch, &ended)
 		} else {
-			p.runReads(c, batch, ended)
+			p.runReads(c, batch, &ended)
 		}
-		ended.flush()
 		clear(c.batch)
 		p.mu.Lock()
 		p.quickNow -= members
 		p.unhold(c)
 		w = p.settle(c)
 		p.mu.Unlock()
+		ended.flush() // after that, so that what clients send next does not count beside what was just answered
 	}
 }
 

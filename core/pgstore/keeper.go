@@ -195,13 +195,19 @@ func (p *pool) connectFailed(ctx context.Context, err error) {
 	}
 }
 
-// takeStale takes the idle connections whose socket should be looked at, or that were idle for long. The caller holds the
-// lock.
+// takeStale takes the idle connections on whose socket something has come, or that were idle for long. The others keep their
+// places: the one used last, which has its statements and data at hand, is used next. The caller holds the lock.
 func (p *pool) takeStale(now time.Time) []*conn {
 	var stale []*conn
 	p.idle = slices.DeleteFunc(p.idle, func(c *conn) bool {
 		if now.Sub(c.idle) < quietPeriod/2 || now.Sub(c.checked) < quietPeriod/2 {
 			return false
+		}
+		c.checked = now
+		if now.Sub(c.idle) < p.limits.CheckInterval {
+			if pending, err := c.peek(); err == nil && !pending {
+				return false
+			}
 		}
 		stale = append(stale, c)
 		return true
@@ -212,7 +218,6 @@ func (p *pool) takeStale(now time.Time) []*conn {
 // check looks whether an idle connection still stands: at its socket, and from time to time with a statement. It puts the
 // connection back.
 func (p *pool) check(c *conn) {
-	c.checked = time.Now()
 	if c.checked.Sub(c.idle) >= p.limits.CheckInterval {
 		p.workers.Go(func() {
 			c.run(p.limits.ConnectTimeout, nil, healthCheck) //nolint:errcheck // because release sees a broken connection
