@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -472,5 +473,41 @@ func TestChangedPlan(t *testing.T) {
 	}
 	if got, err := one(ctx, s, st); err != nil || got != "1" {
 		t.Errorf("the next time: %q, %v", got, err)
+	}
+}
+
+// A connection keeps the statements prepared that are in use, and a bounded number of them.
+func TestPrepared(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s := open(t, db.URL(), pgstore.Limits{MaxConnections: 1})
+	ctx := context.Background()
+	ask := func(sql string) string {
+		t.Helper()
+		answer, err := one(ctx, s, statement(query.Read, sql))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	const kept, often, count = 4000, `SELECT 'often'`, `SELECT count(*) FROM pg_prepared_statements`
+	prepared := func() string {
+		return ask(`SELECT prepare_time FROM pg_prepared_statements WHERE statement = 'SELECT ''often'''`)
+	}
+	ask(often)
+	since := prepared()
+	for i := range kept * 3 {
+		if got := ask(fmt.Sprintf("SELECT %d", i)); got != strconv.Itoa(i) {
+			t.Fatalf("statement %d answered %s", i, got)
+		}
+		if i%1000 == 0 {
+			ask(often)
+		}
+	}
+	if n, err := strconv.Atoi(ask(count)); err != nil || n > kept || n < kept/2 {
+		t.Errorf("%d statements are prepared (%v), want %d to %d", n, err, kept/2, kept)
+	}
+	if prepared() != since {
+		t.Error("the statement that was in use all the time was prepared anew")
 	}
 }
