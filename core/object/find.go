@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"sync"
 
 	"github.com/kaizengarden/moray/core/bucket"
 	"github.com/kaizengarden/moray/core/fault"
@@ -55,7 +56,9 @@ func (s *Service) Find(ctx context.Context, f *Find, row func(record jsvalue.Val
 		if f.OnlySQL {
 			return row(selection.AppendJSON(nil))
 		}
-		r := &finding{bucket: b, filter: tree, counted: !f.NoCount, send: row}
+		r := findings.Get().(*finding)
+		defer r.release()
+		r.bucket, r.filter, r.counted, r.send = b, tree, !f.NoCount, row
 		return s.Store.Do(ctx, selection.Statement(), r.row)
 	})
 }
@@ -69,6 +72,20 @@ type finding struct {
 	found   found // the row that is looked at
 	buf     []byte
 }
+
+var findings = sync.Pool{New: func() any { return new(finding) }}
+
+// release leaves the memory of f for later finds, unless a large object has made it large.
+func (f *finding) release() {
+	if cap(f.buf)+cap(f.found.values) > maxKept {
+		return
+	}
+	f.bucket, f.filter, f.send, f.found.row, f.found.count = nil, nil, nil, nil, nil
+	findings.Put(f)
+}
+
+// maxKept is how many bytes a find leaves for later ones at most.
+const maxKept = 64 << 10
 
 // row matches one row again in memory, because the filter may name members that are not indexed, and sends its record.
 func (f *finding) row(row Row) error {
