@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"io"
 	"strings"
 
@@ -63,8 +64,18 @@ func badSchema(err error) error {
 	return fault.New(fault.InvalidBucketConfig, "bucket.options.schema: %s", problem).Because(err)
 }
 
-// dotted writes the place of a member in JSON Pointer form as the paths of other messages are written.
-func dotted(pointer string) string { return strings.ReplaceAll(pointer, "/", ".") }
+// pointer returns the place of a member as a JSON Pointer. The validator writes it as a fragment of a URL.
+func pointer(fragment string) string {
+	if plain, err := url.PathUnescape(fragment); err == nil {
+		return plain
+	}
+	return fragment
+}
+
+// dotted writes the place of a member as the paths of other messages are written.
+func dotted(fragment string) string {
+	return strings.NewReplacer("/", ".", "~1", "/", "~0", "~").Replace(pointer(fragment))
+}
 
 // Check reports whether the value of an object fits. If not the fault is InvalidObject and names the first member that does not
 // fit.
@@ -89,7 +100,7 @@ func (s *Schema) Check(bucket, key string, value jsvalue.Value) error {
 	leaf := deepest(invalid)
 	return fault.New(fault.InvalidObject, "%s::%s does not fit the schema of its bucket: value%s: %s", bucket, key,
 		dotted(leaf.InstanceLocation), leaf.Message).
-		With("bucket", bucket, "key", key, "path", leaf.InstanceLocation)
+		With("bucket", bucket, "key", key, "path", pointer(leaf.InstanceLocation))
 }
 
 // deepest returns the first of the causes that have no cause themselves: they say what is wrong, the others only where.

@@ -307,7 +307,7 @@ func TestSchema(t *testing.T) {
 	t.Parallel()
 	s, h := hooked(t, false)
 	const schema = `,"options":{"schema":{"type":"object","required":["name"],"properties":{"name":{"type":"string","minLength":2},` +
-		`"tags":{"type":"array","items":{"type":"string"}},"mail":{"format":"email"},"big":{"type":"integer"}}}}`
+		`"tags":{"type":"array","items":{"type":"string"}},"mail":{"format":"email"},"a b/c~":{"type":"string"},"big":{"type":"integer"}}}}`
 	s.bind(t, "plain", schema, nil, nil)
 	s.bind(t, "hooked", schema, []string{"pre"}, nil)
 	for _, b := range []string{"plain", "hooked"} {
@@ -319,6 +319,7 @@ func TestSchema(t *testing.T) {
 			`{}`:                            invalid(": missing properties: 'name'"),
 			`{"name":"x"}`:                  invalid(".name: length must be >= 2, but got 1"),
 			`{"name":"rex","tags":["a",5]}`: invalid(".tags.1: expected string, but got number"),
+			`{"name":"rex","a b/c~":5}`:     invalid(".a b/c~: expected string, but got number"),
 			`{"name":"rex","mail":"x"}`:     invalid(".mail: 'x' is not valid 'email'"),
 			`{"name":"rex","big":12345678901234567890}`: etag(`{"name":"rex","big":12345678901234567000}`),
 		} {
@@ -340,6 +341,10 @@ func TestSchema(t *testing.T) {
 	}
 	_, failed := s.Put(ctx, &object.Put{Bucket: "plain", Key: "k", Value: parse(`{"name":5}`)})
 	if f := fault.From(failed); f == nil || string(f.Context) != `{"bucket":"plain","key":"k","path":"/name"}` {
+		t.Errorf("the fault is %v with the context %s", f, f.Context)
+	}
+	_, failed = s.Put(ctx, &object.Put{Bucket: "plain", Key: "k", Value: parse(`{"name":"rex","a b/c~":5}`)})
+	if f := fault.From(failed); f == nil || string(f.Context) != `{"bucket":"plain","key":"k","path":"/a b~1c~0"}` {
 		t.Errorf("the fault is %v with the context %s", f, f.Context)
 	}
 	for schema, problem := range map[string]string{
