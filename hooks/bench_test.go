@@ -37,7 +37,7 @@ func BenchmarkFire(b *testing.B) {
 	} {
 		definition := &bucket.Bucket{Name: "b", Generation: uint32(len(c.name))}
 		for range c.hooks {
-			definition.Pre = append(definition.Pre, bucket.Trigger{Plugin: "p", Hook: "act", Config: jsvalue.Value(c.config), Timeout: time.Minute})
+			definition.Pre = append(definition.Pre, bucket.Trigger{Plugin: "p", Hook: "pure", Config: jsvalue.Value(c.config), Timeout: time.Minute})
 		}
 		for _, clients := range []int{1, 64} {
 			b.Run(fmt.Sprintf("%s/clients=%d", c.name, clients), func(b *testing.B) {

@@ -135,6 +135,9 @@ func (c *call) open(p *Plugin, deadline time.Time) error {
 		if name := c.group.bindings[c.at].Hook; g.hooks[name] == nil {
 			return c.place().unavailable(down, unknown("hook", name, g.hookNames()))
 		}
+		if c.tx == nil && !c.group.pure(g.hooks) {
+			return object.ErrNeedsTx // this process is another one than that whose hooks are known to be pure
+		}
 		fresh, err := c.send(g, deadline)
 		switch {
 		case err == nil:
@@ -204,7 +207,7 @@ func (c *call) message(hooks map[string]*wire.Hook, attached bool) *wire.Event {
 	}
 	m := &wire.Event{
 		Bindings: bindings, Phase: wire.Phase_PRE, Operation: wire.Operation_PUT,
-		Bucket: e.Bucket.Name, Key: e.Key, Headers: e.Headers, Update: e.Update, RequestId: c.request,
+		Bucket: e.Bucket.Name, Key: e.Key, Headers: e.Headers, Update: e.Update && !c.group.pure(hooks), RequestId: c.request,
 	}
 	if e.Post {
 		m.Phase = wire.Phase_POST

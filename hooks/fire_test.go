@@ -214,7 +214,7 @@ func TestDefinitions(t *testing.T) {
 		{bind("plugin", "act", ""), bind("plugin", "all", `,"config":{"do":"seen"}`), "ok"},
 		{bind("pluign", "act", ""), "[]", `InvalidBucketConfigError: bucket.pre[0]: there is no plugin 'pluign', did you mean 'plugin'?`},
 		{bind("xyz", "act", ""), "[]", `InvalidBucketConfigError: bucket.pre[0]: there is no plugin 'xyz'; there are other, plugin`},
-		{"[]", bind("plugin", "atc", ""), `InvalidBucketConfigError: bucket.post[0]: plugin plugin: there is no hook 'atc'; there are act, all, early, little`},
+		{"[]", bind("plugin", "atc", ""), `InvalidBucketConfigError: bucket.post[0]: plugin plugin: there is no hook 'atc'; there are act, all, early, little, pure`},
 		{"[]", bind("plugin", "early", ""), `InvalidBucketConfigError: bucket.post[0]: hook plugin/early cannot be bound there`},
 		{bind("plugin", "act", `,"config":{"do":"fly"}`), "[]", `InvalidBucketConfigError: bucket.pre[0]: hook plugin/act: cannot do "fly"`},
 		{bind("plugin", "act", `,"config":{"dont":1}`), "[]", `InvalidBucketConfigError: bucket.pre[0]: hook plugin/act: json: unknown field "dont"`},
@@ -255,5 +255,32 @@ func TestSideBySide(t *testing.T) {
 	}
 	if s := b.status(); s.Calls != 2 || s.Sessions != 2 || s.Errors != 0 {
 		t.Errorf("%d calls over %d sessions, %d errors; want 2, 2, 0", s.Calls, s.Sessions, s.Errors)
+	}
+}
+
+// TestPure: a hook that says that it is pure runs no SQL, sees no update, and a put that it changes needs no transaction.
+func TestPure(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, program("p", "act"))
+	b.mustCreate("b", list(binding("pure", `{"do":"member","with":"x","n":1}`, ""), binding("pure", `{"do":"member","with":"y","n":2}`, "")), "[]")
+	b.mustCreate("sql", list(binding("pure", `{"do":"sql","with":"SELECT 1"}`, "")), "[]")
+	b.mustCreate("mixed", list(binding("pure", `{"do":"member","with":"x","n":1}`, ""), binding("act", `{"do":"sql","with":"SELECT 1"}`, "")), "[]")
+	for _, value := range []string{`{"s":"1"}`, `{"s":"2"}`} {
+		if got := b.put("b", "k", value); got != "ok" {
+			t.Error(got)
+		}
+		if got, want := b.get("b", "k"), strings.TrimSuffix(value, "}")+`,"x":1,"y":2}`; got != want {
+			t.Errorf("stored %s, want %s", got, want)
+		}
+	}
+	if got := b.put("sql", "k", `{}`); !strings.Contains(got, "the hook says that it is Pure: it runs no SQL") {
+		t.Errorf("a pure hook that runs SQL: %s", got)
+	}
+	if got := b.put("mixed", "k", `{}`); got != "ok" {
+		t.Errorf("beside one that is not: %s", got)
+	}
+	args := `[[{"operation":"put","bucket":"b","key":"n","value":{}}],{}]`
+	if got := answer(b.client.Call(b.ctx(), "batch", []byte(args), nil)); got != "ok" || b.get("b", "n") != `{"x":1,"y":2}` {
+		t.Errorf("in a batch: %s, %s", got, b.get("b", "n"))
 	}
 }

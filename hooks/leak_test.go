@@ -102,7 +102,7 @@ func TestRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer running(t, m)()
-	definition := &bucket.Bucket{Name: "b", Pre: []bucket.Trigger{{Plugin: "p", Hook: "act", Config: jsvalue.Value(`{"do":"member","with":"n"}`), Timeout: time.Minute}}}
+	definition := &bucket.Bucket{Name: "b", Pre: []bucket.Trigger{{Plugin: "p", Hook: "pure", Config: jsvalue.Value(`{"do":"member","with":"n"}`), Timeout: time.Minute}}}
 	fire := func() error {
 		return m.Fire(context.Background(), nil, &object.Event{Bucket: definition, Key: "k", Value: jsvalue.Value(`{}`)})
 	}

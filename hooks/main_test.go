@@ -66,6 +66,7 @@ func acting() sdk.Plugin {
 		{Name: "all", Phases: phases, WantsPrevious: true, WantsSchema: true, Bind: bindAct},
 		{Name: "little", Phases: phases, WithoutValue: true, Bind: bindAct},
 		{Name: "early", Phases: []sdk.Phase{sdk.Pre}, Bind: bindAct},
+		{Name: "pure", Phases: phases, Pure: true, Bind: bindAct},
 	}}
 }
 

@@ -108,6 +108,26 @@ func (m *Manager) WantsPrevious(b *bucket.Bucket) bool {
 	return false
 }
 
+// Pure implements object.Triggers. Of a plugin that never ran nothing is known, so its hooks are not.
+func (m *Manager) Pure(b *bucket.Bucket) bool {
+	for _, g := range m.planOf(b).pre {
+		if g.plugin == nil || !g.pure(g.plugin.knownHooks()) {
+			return false
+		}
+	}
+	return true
+}
+
+// pure reports whether all hooks of the group are pure, as the process describes them.
+func (g *group) pure(hooks map[string]*wire.Hook) bool {
+	for _, b := range g.bindings {
+		if !hooks[b.Hook].GetPure() {
+			return false
+		}
+	}
+	return true
+}
+
 // knownHooks returns what hooks the plugin has, or nil if it never ran.
 func (p *Plugin) knownHooks() map[string]*wire.Hook {
 	p.mu.Lock()

@@ -53,6 +53,9 @@ func (c *call) serve(first *wire.Statement) error {
 		case *wire.PluginMessage_Log:
 			c.logLine(m.Log)
 		case *wire.PluginMessage_Statement:
+			if c.session.generation.hooks[c.group.bindings[c.at].Hook].GetPure() {
+				return c.violated("it runs SQL, and says that it is pure")
+			}
 			if c.group.triggers[c.at].Ignore && !c.saved {
 				return c.attempt(m.Statement)
 			}

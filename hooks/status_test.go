@@ -77,7 +77,7 @@ func TestObserved(t *testing.T) {
 	}
 	kang := regexp.MustCompile(`"(pid|memory|restarts)":\d+|"started":"[^"]*"`).ReplaceAllString(b.ask("/kang/snapshot"), "~")
 	for _, want := range []string{
-		`"plugin":{"p":{"name":"p","state":"running",~,"version":"1.2.3",~,"hooks":["act","all","early","little"],~,"events":0,"sessions":1,"calls":3,"errors":0,~},"q":{"name":"q",`,
+		`"plugin":{"p":{"name":"p","state":"running",~,"version":"1.2.3",~,"hooks":["act","all","early","little","pure"],~,"events":0,"sessions":1,"calls":3,"errors":0,~},"q":{"name":"q",`,
 		`"error":"it ended before the handshake: exit status 3"}}`,
 	} {
 		if !strings.Contains(kang, want) {

@@ -29,7 +29,7 @@ type Trial struct {
 type TriedHook struct {
 	Name, Summary string
 	Phases        []string
-	Wants         []string // beside the object: previous, schema; "no value"
+	Wants         []string // beside the object: previous, schema; "no value", "no transaction"
 }
 
 // Try starts a plugin as a server does. What it logs goes to log.
@@ -79,6 +79,9 @@ func describe(h *wire.Hook) TriedHook {
 	}
 	if h.GetWithoutValue() {
 		d.Wants = append(d.Wants, "no value")
+	}
+	if h.GetPure() {
+		d.Wants = append(d.Wants, "no transaction")
 	}
 	return d
 }

@@ -21,6 +21,7 @@ func plugin() sdk.Plugin {
 				Name:    "tidy",
 				Summary: "writes members of the value in lower case",
 				Phases:  []sdk.Phase{sdk.Pre},
+				Pure:    true, // it looks at the object alone, so the put needs no transaction around it
 				Bind:    bindTidy,
 			},
 			{

@@ -30,12 +30,21 @@ func (s *Service) Put(ctx context.Context, p *Put) (etag string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if b.Plain() {
-		done, err := w.atOnce(b, func(st *query.Statement, row func(Row) error) error { return s.Store.Do(ctx, st, row) })
-		if done {
-			return w.etag, err
+	if pure := s.pure(b); pure || b.Plain() {
+		if pure {
+			err = s.prePure(ctx, b, w)
 		}
-		s.Buckets.Forget(p.Bucket) // for all that is known it is out of date
+		switch {
+		case errors.Is(err, ErrNeedsTx):
+		case err != nil:
+			return "", err
+		default:
+			done, err := w.atOnce(b, func(st *query.Statement, row func(Row) error) error { return s.Store.Do(ctx, st, row) })
+			if done {
+				return w.etag, err
+			}
+			s.Buckets.Forget(p.Bucket) // for all that is known it is out of date
+		}
 	}
 	err = s.inTx(ctx, p.Bucket, func(tx Tx) error {
 		b, err := s.Buckets.Get(ctx, tx, p.Bucket, false)

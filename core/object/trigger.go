@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/kaizengarden/moray/core/bucket"
@@ -15,8 +16,13 @@ type Triggers interface {
 	// WantsPrevious reports whether a hook of b needs to see the object as it was before.
 	WantsPrevious(b *bucket.Bucket) bool
 
+	// Pure reports whether what the hooks of b do before a write depends on their events alone, without Update and Previous, and
+	// they run no SQL.
+	Pure(b *bucket.Bucket) bool
+
 	// Fire passes an event to the bucket's hooks for its phase, one after the other, each after the one before. What they run
-	// in tx is undone with it if they, or anything later, fail. Before the write they may change the event's key and value.
+	// in tx is undone with it if they, or anything later, fail. Before the write they may change the event's key and value. tx is nil
+	// for hooks that are pure; the error is ErrNeedsTx if they turn out not to be.
 	Fire(ctx context.Context, tx Tx, e *Event) error
 }
 
@@ -37,6 +43,27 @@ type Event struct {
 	Update bool
 	// Previous is the JSON text of the object as it was, if a hook wants it; nil if there was none.
 	Previous jsvalue.Value
+}
+
+// ErrNeedsTx says that hooks which were taken for pure need a transaction. Nothing was done.
+var ErrNeedsTx = errors.New("the hooks of the bucket need a transaction")
+
+// pure reports whether a put to b is one statement behind hooks that need no transaction.
+func (s *Service) pure(b *bucket.Bucket) bool {
+	return len(b.Pre) > 0 && len(b.Post) == 0 && !b.Ordered && s.Triggers != nil && s.Triggers.Pure(b)
+}
+
+// prePure runs the hooks before a write that needs no transaction.
+func (s *Service) prePure(ctx context.Context, b *bucket.Bucket, w *writing) error {
+	if own := CallerFrom(ctx).Strand; own != nil {
+		own.Detach() // it waits for the plugin
+	}
+	e := &Event{Bucket: b, Key: w.key, Value: w.text, Headers: w.Headers}
+	if err := s.Triggers.Fire(ctx, nil, e); err != nil {
+		return err
+	}
+	w.key = e.Key
+	return w.replace(e.Value)
 }
 
 // trigger runs the hooks for an event, if the bucket has any.

@@ -18,7 +18,7 @@ import (
 
 // hooks are functions instead of plugins: the triggers of a bucket are the texts under which they are registered here.
 type hooks struct {
-	previous bool
+	previous, pure bool
 
 	mu     sync.Mutex
 	by     map[string]func(tx object.Tx, e *object.Event) error
@@ -28,6 +28,8 @@ type hooks struct {
 func (h *hooks) Check(context.Context, string, []bucket.Trigger, []bucket.Trigger) error { return nil }
 
 func (h *hooks) WantsPrevious(*bucket.Bucket) bool { return h.previous }
+
+func (h *hooks) Pure(*bucket.Bucket) bool { return h.pure }
 
 func (h *hooks) Fire(_ context.Context, tx object.Tx, e *object.Event) error {
 	triggers := e.Bucket.Pre

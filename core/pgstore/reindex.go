@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -48,7 +49,7 @@ func readJob(j *bucket.ReindexJob, row object.Row) error {
 }
 
 // at is a moment in seconds since the epoch, to the millisecond.
-func at(epoch float64) time.Time { return time.UnixMilli(int64(epoch * 1000)).UTC() }
+func at(epoch float64) time.Time { return time.UnixMilli(int64(math.Round(epoch * 1000))).UTC() }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 

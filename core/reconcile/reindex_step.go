@@ -109,7 +109,8 @@ func (s *step) begin(ctx context.Context) (work bool, err error) {
 		return true, nil
 	case s.Pending:
 		*s.ReindexJob = bucket.ReindexJob{
-			Bucket: s.Bucket, Pending: true, Paused: s.Paused, Version: version, Pass: 1, By: s.By, Began: time.Now(),
+			Bucket: s.Bucket, Pending: true, Paused: s.Paused, Version: version, Pass: 1, By: s.By,
+			Began: time.Now().Truncate(time.Millisecond), // as it is read
 		}
 		s.Total, err = object.CountStale(ctx, s.tx, s.b)
 		return true, err

@@ -43,6 +43,10 @@ type Hook struct {
 	WantsPrevious bool // events have Previous
 	WantsSchema   bool // events have Schema
 	WithoutValue  bool // events need no Value: it need not travel
+	// Pure says that what the hook does depends on the event alone: it runs no SQL, and does not look at Update, which is false, or
+	// Previous. A put whose hooks are all Pure needs no transaction around them: it is quicker, and shares its way to the database
+	// with others. The hook may be called again for a put that has to be tried again.
+	Pure bool
 
 	// Bind makes the handler of one binding. It is called before a bucket is created or changed, to check the configuration, and
 	// again at the first event; that handler is then kept for further events. Its error refuses the definition of the bucket.

@@ -37,6 +37,8 @@ func newService(p Plugin) *service {
 			panic(fmt.Sprintf("moray plugin: %q is no name of a hook: letters, digits, dots, dashes and underscores, at most 64", h.Name))
 		case s.hooks[h.Name] != nil:
 			panic(fmt.Sprintf("moray plugin: there are two hooks called %s", h.Name))
+		case h.Pure && h.WantsPrevious:
+			panic(fmt.Sprintf("moray plugin: the hook %s is Pure, and WantsPrevious", h.Name))
 		case len(h.Phases) == 0:
 			panic(fmt.Sprintf("moray plugin: the hook %s has no phases", h.Name))
 		case h.Bind == nil:
@@ -57,7 +59,7 @@ func (s *service) Describe(_ context.Context, r *wire.DescribeRequest) (*wire.De
 	for _, h := range s.plugin.Hooks {
 		described := &wire.Hook{
 			Name: h.Name, Summary: h.Summary,
-			WantsPrevious: h.WantsPrevious, WantsSchema: h.WantsSchema, WithoutValue: h.WithoutValue,
+			WantsPrevious: h.WantsPrevious, WantsSchema: h.WantsSchema, WithoutValue: h.WithoutValue, Pure: h.Pure,
 		}
 		for _, p := range h.Phases {
 			described.Phases = append(described.Phases, wire.Phase(p))

@@ -142,6 +142,9 @@ func (f *firing) fire(b *wire.Binding) (*wire.Answer, error) {
 	if hook.WithoutValue {
 		e.Value = nil
 	}
+	if hook.Pure {
+		e.Update, e.Tx.err = false, errPure
+	}
 	if !hook.WantsPrevious {
 		e.Previous = nil
 	}

@@ -22,6 +22,7 @@ type Tx struct {
 var (
 	errOpenRows = errors.New("the rows of the statement before are not read to their end: close them first")
 	errEventEnd = errors.New("the event is over, and its transaction with it")
+	errPure     = errors.New("the hook says that it is Pure: it runs no SQL")
 )
 
 // ErrNoRows is returned by [Row.Scan] when a statement gives no row.

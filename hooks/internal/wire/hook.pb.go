@@ -301,6 +301,10 @@ type Hook struct {
 	WantsPrevious bool                   `protobuf:"varint,4,opt,name=wants_previous,json=wantsPrevious,proto3" json:"wants_previous,omitempty"` // Event.previous is sent
 	WantsSchema   bool                   `protobuf:"varint,5,opt,name=wants_schema,json=wantsSchema,proto3" json:"wants_schema,omitempty"`       // Event.schema is sent
 	WithoutValue  bool                   `protobuf:"varint,6,opt,name=without_value,json=withoutValue,proto3" json:"without_value,omitempty"`    // Event.value is not needed; it is left out if no hook of the event needs it
+	// What the hook does depends on the event alone, and on nothing that the database holds: it runs no SQL, which would end the session,
+	// and does not look at Event.update, which is false. Events before a write may then come before there is a transaction, and again if
+	// the write has to be tried again.
+	Pure          bool `protobuf:"varint,7,opt,name=pure,proto3" json:"pure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -373,6 +377,13 @@ func (x *Hook) GetWantsSchema() bool {
 func (x *Hook) GetWithoutValue() bool {
 	if x != nil {
 		return x.WithoutValue
+	}
+	return false
+}
+
+func (x *Hook) GetPure() bool {
+	if x != nil {
+		return x.Pure
 	}
 	return false
 }
@@ -1725,14 +1736,15 @@ const file_hook_proto_rawDesc = "" +
 	"\tlog_level\x18\x02 \x01(\x0e2\x1d.moray.hooks.v1.LogLine.LevelR\blogLevel\"S\n" +
 	"\vDescription\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12*\n" +
-	"\x05hooks\x18\x02 \x03(\v2\x14.moray.hooks.v1.HookR\x05hooks\"\xd2\x01\n" +
+	"\x05hooks\x18\x02 \x03(\v2\x14.moray.hooks.v1.HookR\x05hooks\"\xe6\x01\n" +
 	"\x04Hook\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\asummary\x18\x02 \x01(\tR\asummary\x12-\n" +
 	"\x06phases\x18\x03 \x03(\x0e2\x15.moray.hooks.v1.PhaseR\x06phases\x12%\n" +
 	"\x0ewants_previous\x18\x04 \x01(\bR\rwantsPrevious\x12!\n" +
 	"\fwants_schema\x18\x05 \x01(\bR\vwantsSchema\x12#\n" +
-	"\rwithout_value\x18\x06 \x01(\bR\fwithoutValue\"\x84\x01\n" +
+	"\rwithout_value\x18\x06 \x01(\bR\fwithoutValue\x12\x12\n" +
+	"\x04pure\x18\a \x01(\bR\x04pure\"\x84\x01\n" +
 	"\aBinding\x12\x12\n" +
 	"\x04hook\x18\x01 \x01(\tR\x04hook\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12\x0e\n" +
