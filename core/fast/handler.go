@@ -16,7 +16,7 @@ type Handler interface {
 	// delivered. [ErrGone] in the chain leaves the answer without an end: the client learns from the end of the connection
 	// that it is not complete.
 	//
-	// Each request has a goroutine of its own. A client that disconnects cancels nothing: ctx ends with the server, after
+	// Each request has a goroutine of its own, unless [Server.Inline] says otherwise: see there for what its handler must heed. A client that disconnects cancels nothing: ctx ends with the server, after
 	// the grace period, and then ServeFast must return. Neither w nor r, nor what r refers to, may be used afterwards.
 	ServeFast(ctx context.Context, w Sender, r *Request) error
 }

@@ -4,8 +4,8 @@
 //
 // How a statement gets to PostgreSQL, in the order of preference:
 //
-//	quick    a short statement, one prepared statement in one round trip: on an idle connection at once; when none is idle,
-//	         with the others that wait. Reads share a round trip, writes share a transaction (see dispatch.go).
+//	quick    a short statement, one prepared statement in one round trip, with those of others that are there at the moment. Reads
+//	         share a round trip, writes share a transaction (see dispatch.go).
 //	alone    a statement that may run for long, has a timeout, or did not fit into a group: on a connection of its own
 //	in a transaction, for everything that takes more than one statement
 //
