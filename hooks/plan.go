@@ -121,7 +121,7 @@ func (m *Manager) Pure(b *bucket.Bucket) bool {
 // pure reports whether all hooks of the group are pure, as the process describes them.
 func (g *group) pure(hooks map[string]*wire.Hook) bool {
 	for _, b := range g.bindings {
-		if !hooks[b.Hook].GetPure() {
+		if h := hooks[b.Hook]; !h.GetPure() || h.GetWantsPrevious() {
 			return false
 		}
 	}

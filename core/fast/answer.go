@@ -57,6 +57,9 @@ func (c *conn) finish(r *Request, err error) {
 		}
 		c.appendFrame(r.Version, StatusError, r.ID, r.Method, answer.appendTo)
 	}
+	if c.out != nil && !c.writing {
+		c.holdBack() // until whoever has run the request flushes, who may run others before
+	}
 	delete(c.pending, r.ID)
 	if !r.standing {
 		c.inFlight--
@@ -119,7 +122,7 @@ func (s *sender) Send(value jsvalue.Value) error {
 
 // holdBack makes sure that what was appended leaves in a while. mu is held.
 func (c *conn) holdBack() {
-	if c.holding {
+	if c.holding || c.err != nil {
 		return
 	}
 	c.holding = true

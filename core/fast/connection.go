@@ -210,7 +210,10 @@ func (c *conn) awaitCapacity(size int) error {
 	defer c.mu.Unlock()
 	for c.err == nil && (c.inFlight >= c.limits.InFlight ||
 		c.inFlight > 0 && c.held+size > c.limits.InFlightBytes || c.waiting() >= c.limits.UnsentBytes) {
-		c.push()
+		if c.out != nil && !c.writing {
+			c.push() // which gives mu up: look again
+			continue
+		}
 		c.changed.Wait()
 	}
 	return c.err

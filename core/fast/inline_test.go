@@ -65,6 +65,16 @@ func TestInlineAnswersBeforeItReads(t *testing.T) {
 	}
 }
 
+// An answer leaves in a while, even if whoever has run the request has other things to do before it flushes.
+func TestInlineUnflushed(t *testing.T) {
+	t.Parallel()
+	addr, parked := parking(t, fast.Limits{})
+	p := fasttest.Dial(t, addr)
+	p.Request(fast.V2, 1, "park", `[]`)
+	(<-parked).Resume()
+	p.Expect(fast.V2, fast.StatusEnd, 1, `[]`)
+}
+
 // Who resumes a request whose client does not read is not kept.
 func TestInlineSlowClient(t *testing.T) {
 	t.Parallel()

@@ -127,13 +127,11 @@ func (l *link) left(batch *buffer) {
 	l.changed.Broadcast()
 }
 
-// startWriter starts a writer, if there is none. mu is held.
+// startWriter starts a writer for the frames that wait: there are some, and no writer. mu is held.
 func (l *link) startWriter() {
-	if !l.writing {
-		l.writing = true
-		batch := l.take()
-		l.tasks.Go(func() { l.write(batch, 0) })
-	}
+	l.writing = true
+	batch := l.take()
+	l.tasks.Go(func() { l.write(batch, 0) })
 }
 
 // write is the writer. It sends batch from its n-th byte, and then frames until none are left or the link is dead.

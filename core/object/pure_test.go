@@ -90,7 +90,16 @@ func TestPureHooks(t *testing.T) {
 	}
 	want(t, "by another definition", s.put("b", "k", `{"n":9}`), etag(stored("9")))
 	took("by another definition", false, true)
-	if got := s.db.Strings(t, "SELECT _key, n, by FROM b ORDER BY _key"); len(got) != 4 || got[0] != "k|9|hook" || got[1] != "m|8|" || got[3] != "there|3|" {
+
+	// What a hook says that is not bound any more does not count.
+	run := h.by["pre"]
+	h.by["pre"] = func(object.Tx, *object.Event) error { return fault.New(fault.HookRejected, "no") }
+	if err := other.buckets.Update(ctx, "b", jsvalue.Value(`{"index":{"n":{"type":"number","unique":true},"by":{"type":"string"}},"pre":["other"]}`), false); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "refused by a hook of the past", s.put("b", "k", `{"n":9}`), etag(`{"n":9}`))
+	h.by["pre"] = run
+	if got := s.db.Strings(t, "SELECT _key, n, by FROM b ORDER BY _key"); len(got) != 4 || got[0] != "k|9|" || got[1] != "m|8|" || got[3] != "there|3|" {
 		t.Errorf("rows %q", got)
 	}
 }

@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -37,7 +38,11 @@ func (s *Service) Put(ctx context.Context, p *Put) (etag string, err error) {
 		switch {
 		case errors.Is(err, ErrNeedsTx):
 		case err != nil:
-			return "", err
+			// In a transaction the definition would have been looked at before the hooks ran.
+			current, reloaded := s.Buckets.Get(ctx, s.Store, p.Bucket, true)
+			if reloaded != nil || current.Generation == b.Generation {
+				return "", cmp.Or(reloaded, err)
+			}
 		default:
 			done, err := w.atOnce(b, func(st *query.Statement, row func(Row) error) error { return s.Store.Do(ctx, st, row) })
 			if done {

@@ -123,7 +123,8 @@ type Caller struct {
 	Request string
 	// Trail is told what the time is spent on; nil if nobody asks.
 	Trail *Trail
-	// Strand is what runs the request; nil if it may wait.
+	// Strand is what runs the request; nil if that is just a goroutine. Where there is one the store parks it while a statement is under
+	// way, and detaches it before anything else that waits; whoever waits for other things has to do so himself.
 	Strand *strand.Strand
 }
 

@@ -45,7 +45,8 @@ type Event struct {
 	Previous jsvalue.Value
 }
 
-// ErrNeedsTx says that hooks which were taken for pure need a transaction. Nothing was done.
+// ErrNeedsTx says that hooks which were taken for pure need a transaction. They may have changed the event: who gets it begins anew
+// with what the request says.
 var ErrNeedsTx = errors.New("the hooks of the bucket need a transaction")
 
 // pure reports whether a put to b is one statement behind hooks that need no transaction.

@@ -42,6 +42,7 @@ type conn struct {
 	// has half of the room, what has not been used since the last time goes.
 	prepared, older map[string]string
 	parsing         []string // texts whose ParseComplete has not arrived
+	closing         []string // names of statements that are let go of, and whose CloseComplete has not arrived
 	serial          int      // of the last statement name
 
 	timed   bool      // a read deadline is set
@@ -263,10 +264,11 @@ func (c *conn) name(text string) string {
 	if len(c.prepared) >= maxPrepared/2 {
 		for other, name := range c.older {
 			if other != text {
-				c.send(&pgproto3.Close{ObjectType: 'S', Name: name})
+				c.closing = append(c.closing, name)
 				delete(c.older, other)
 			}
 		}
+		c.letGo()
 		c.prepared, c.older = c.older, c.prepared
 	}
 	if name, ok = c.older[text]; ok {
@@ -279,6 +281,13 @@ func (c *conn) name(text string) string {
 	}
 	c.prepared[text] = name
 	return name
+}
+
+// letGo sends for the statements that are not kept any longer.
+func (c *conn) letGo() {
+	for _, name := range c.closing {
+		c.send(&pgproto3.Close{ObjectType: 'S', Name: name})
+	}
 }
 
 // forget makes the connection prepare a text again when it is needed next.

@@ -243,10 +243,11 @@ func (p *pool) runReads(c *conn, batch []*waiter, ended *outlets) {
 		c.ready() //nolint:errcheck // because the loop ends with a broken connection
 		p.metrics.roundTrip(query.Read, sent, time.Since(start))
 	}
-	for _, w := range batch {
+	for len(batch) > 0 {
+		w := batch[0]
+		batch = batch[1:]
 		ended.add(w.give(grant{err: c.broken}))
 	}
-	batch = nil
 }
 
 // runWrites runs writes in one transaction. They are answered when it is committed.
@@ -265,10 +266,12 @@ func (p *pool) runWrites(c *conn, batch []*waiter, ended *outlets) {
 			batch = dismiss(batch, failed, err, ended)
 			continue
 		}
-		for _, w := range batch {
-			ended.add(w.give(grant{err: w.deliver(err)}))
+		for len(batch) > 0 {
+			w := batch[0]
+			answer := w.deliver(err)
+			batch = batch[1:] // first of all, because it must not get a second grant
+			ended.add(w.give(grant{err: answer}))
 		}
-		batch = nil
 	}
 }
 

@@ -96,6 +96,10 @@ func (c *conn) receive() (pgproto3.BackendMessage, error) {
 		if len(c.parsing) > 0 {
 			c.parsing = c.parsing[1:]
 		}
+	case *pgproto3.CloseComplete:
+		if len(c.closing) > 0 {
+			c.closing = c.closing[1:]
+		}
 	case *pgproto3.ReadyForQuery:
 		c.status = m.TxStatus
 	case *pgproto3.NoticeResponse:
@@ -222,22 +226,24 @@ func (c *conn) run(timeout time.Duration, row func(object.Row) error, statements
 	return n, err
 }
 
-// runWith runs a statement, passing its rows to row, and another one behind it that answers with none.
-func (c *conn) runWith(first *query.Statement, row func(object.Row) error, second *query.Statement) (n int64, err error) {
+// runWith runs a statement, passing its rows to row, and another one behind it that answers with none. refused says that the server
+// refused the first, and so has not come to the second.
+func (c *conn) runWith(first *query.Statement, row func(object.Row) error, second *query.Statement) (n int64, refused bool, err error) {
 	c.queue(first)
 	c.queue(second)
 	c.sync()
 	c.deadline(0)
 	if err := c.flush(); err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	if n, err = c.resultOf(first, row); err == nil {
+	n, err = c.resultOf(first, row)
+	if refused = sqlState(err) != ""; err == nil {
 		_, err = c.resultOf(second, nil)
 	}
 	if rerr := c.ready(); rerr != nil && err == nil {
 		err = rerr
 	}
-	return n, err
+	return n, refused, err
 }
 
 // rowsAffected returns the number at the end of a command tag, or 0.

@@ -122,7 +122,8 @@ func (p *pool) fill(ctx context.Context) {
 		return
 	}
 	busy := len(p.conns) - len(p.idle)
-	missing := min(p.limits.MaxConnections, busy+p.queue.n+p.limits.MinSpare) - len(p.conns) - at.connecting
+	wanted := p.queue.waits[claim] + (p.queue.waits[short]+quickShare-1)/quickShare
+	missing := min(p.limits.MaxConnections, busy+wanted+p.limits.MinSpare) - len(p.conns) - at.connecting
 	if p.failures > 0 {
 		missing = min(missing, 1-at.connecting)
 		if time.Now().Before(p.nextAttempt) {

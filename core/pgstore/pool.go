@@ -233,9 +233,9 @@ func (p *pool) turnAway(w *waiter, why error) {
 		return
 	}
 	p.workers.Go(func() {
-		var ended outlets
-		ended.add(w.give(grant{err: why}))
-		ended.flush()
+		if out := w.give(grant{err: why}); out != nil {
+			out.Flush()
+		}
 	})
 }
 

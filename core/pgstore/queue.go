@@ -16,7 +16,7 @@ type use struct {
 	bucket string
 	find   bool
 	trail  *object.Trail
-	strand *strand.Strand // nil if who wants it may wait
+	strand *strand.Strand // of object.Caller
 }
 
 func useOf(c *object.Caller) use { return use{c.Client, c.Bucket, c.Find, c.Trail, c.Strand} }

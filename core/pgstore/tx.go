@@ -113,9 +113,9 @@ func (t *tx) Last(ctx context.Context, st *query.Statement, row func(object.Row)
 		return t.Do(ctx, st, row)
 	}
 	c, start := t.conn, time.Now()
-	n, err := c.runWith(st, row, commit)
+	n, refused, err := c.runWith(st, row, commit)
 	t.ran(start, st.SQL)
-	if c.broken != nil || c.status == 'I' { // it has come to the commit, or may have
+	if !refused && (c.broken != nil || c.status == 'I') { // it has come to the commit, or may have
 		err = c.outcome(err)
 		t.begun = false
 	}

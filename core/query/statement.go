@@ -20,7 +20,7 @@ type Statement struct {
 	Table, Key string
 }
 
-// Sharing says with what a statement may share a round trip when connections are scarce.
+// Sharing says with what a statement may share a round trip.
 type Sharing uint8
 
 const (

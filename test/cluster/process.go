@@ -114,6 +114,12 @@ func family(pid int) []int {
 	return all
 }
 
+// stopped reports whether a process has come to a stop after SIGSTOP.
+func stopped(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && strings.Contains(string(text), "State:\tT")
+}
+
 // alive reports whether a process has memory still. A zombie, which waits for its parent to take notice, has none.
 func alive(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

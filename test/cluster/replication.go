@@ -184,6 +184,7 @@ func (n *node) kill(t testing.TB) {
 		return
 	}
 	n.server.signal(syscall.SIGSTOP)
+	eventually(t, "PostgreSQL "+n.name+" starts no more processes", func() bool { return stopped(n.server.cmd.Process.Pid) })
 	pids := n.pids()
 	signalAll(pids, syscall.SIGKILL)
 	n.server.await(t, "PostgreSQL "+n.name)
